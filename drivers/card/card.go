@@ -1,0 +1,132 @@
+// Package card is the contract between the kiosk and a chip card reader: events
+// of the slot, command and response of one card, and what a chip says of its
+// holder. Terms are those of ISO 7816-4, ICAO 9303 and XFS4IoT.
+//
+// It talks to no hardware. Makes live beside it (pcsc), the reader of ICAO 9303
+// chips in eid, the virtual card in vcard, the suite that every make passes in
+// cardtest.
+package card
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors of readers and cards. Makes wrap them; compare with errors.Is.
+var (
+	// ErrNoReader says that there is no reader, or that the service which owns it is gone.
+	ErrNoReader = errors.New("no card reader")
+	// ErrNoCard says that the slot is empty.
+	ErrNoCard = errors.New("no card")
+	// ErrRemoved says that the card left while it was spoken to.
+	ErrRemoved = errors.New("card removed")
+	// ErrMute says that a card lies in the slot and does not answer: it lies the wrong way, or is broken.
+	ErrMute = errors.New("card does not answer")
+	// ErrForeign says that the card is no ICAO 9303 chip.
+	ErrForeign = errors.New("not an identity card")
+	// ErrWrongCAN says that the chip refused the card access number.
+	ErrWrongCAN = errors.New("wrong card access number")
+	// ErrProtocol says that the card broke the protocol: a bad length, a bad MAC, a bad structure.
+	ErrProtocol = errors.New("card broke the protocol")
+)
+
+// A StatusError is a status word other than 9000 that ended a command.
+type StatusError struct {
+	SW uint16 // SW1 in the high byte, SW2 in the low one: ISO 7816-4, 5.6
+}
+
+func (e *StatusError) Error() string { return fmt.Sprintf("status %04X", e.SW) }
+
+// An EventKind is what happened at the slot, in XFS4IoT's words.
+type EventKind int
+
+// The events of a slot.
+const (
+	ReaderReady EventKind = iota + 1
+	ReaderGone
+	MediaInserted
+	MediaRemoved
+)
+
+func (k EventKind) String() string {
+	switch k {
+	case ReaderReady:
+		return "ReaderReady"
+	case ReaderGone:
+		return "ReaderGone"
+	case MediaInserted:
+		return "MediaInserted"
+	case MediaRemoved:
+		return "MediaRemoved"
+	}
+	return fmt.Sprintf("EventKind(%d)", int(k))
+}
+
+// An Event is one change at the slot.
+type Event struct {
+	Kind   EventKind
+	Reader string // the reader's name as its service gives it
+	ATR    []byte // answer to reset, ISO 7816-3; only with MediaInserted, may be empty for a mute card
+}
+
+// A Reader is a slot that a person puts a card into.
+type Reader interface {
+	// Watch calls seen for every change at the slot, from the state at its start
+	// on, until ctx ends. It survives the loss of the reader and of its service,
+	// and returns only ctx's error.
+	Watch(ctx context.Context, seen func(Event)) error
+	// Connect opens the card in the slot for exclusive use.
+	Connect(ctx context.Context) (Card, error)
+}
+
+// A Card is one card, from Connect to Close.
+type Card interface {
+	// Transmit sends a command APDU and returns the response with its status
+	// word (two bytes at least). It never interprets the status word.
+	Transmit(ctx context.Context, command []byte) ([]byte, error)
+	// ATR is the answer to reset.
+	ATR() []byte
+	// Close resets the card and lets it go.
+	Close() error
+}
+
+// A Sizer is a Card that knows how long an APDU its reader can carry.
+type Sizer interface {
+	// MaxTransceive is the longest command or response in bytes, 0 when unknown.
+	MaxTransceive() int
+}
+
+// A HolderReader reads what a chip says of its holder. It believes nothing:
+// device/identity does that.
+type HolderReader interface {
+	// ReadHolder opens the chip with its card access number and reads it. It
+	// calls early, when it is not nil, with DG1 as soon as that is read.
+	ReadHolder(ctx context.Context, c Card, can string, early func(dg1 []byte)) (*Chip, error)
+}
+
+// A Chip is all that was read from an ICAO 9303 chip, not yet believed.
+type Chip struct {
+	CardAccess []byte         // EF.CardAccess, ICAO 9303-11, 9.2
+	COM        []byte         // EF.COM; unsigned
+	SOD        []byte         // EF.SOD, ICAO 9303-10, 4.6.2
+	Groups     map[int][]byte // data group number -> whole file, as read
+	Protocol   string         // how the chip was opened, such as "PACE-ECDH-GM-AES128-P256"
+
+	// Active Authentication, ICAO 9303-11, 6.1: what we asked, what the chip
+	// answered. ActiveDone says whether the chip was asked at all.
+	ActiveDone      bool
+	ActiveChallenge []byte // 8 bytes
+	ActiveResponse  []byte
+
+	APDUs int           // command APDUs sent
+	Bytes int           // bytes both ways
+	Took  time.Duration // from the first APDU to the last
+}
+
+// LogValue keeps a chip's contents out of every log.
+func (*Chip) String() string { return "chip" }
+
+// GoString keeps a chip's contents out of %#v.
+func (*Chip) GoString() string { return "chip" }

@@ -1,0 +1,148 @@
+// Package printer is the contract between the kiosk and a receipt printer: lines
+// go in, and what is known of the paper comes out. Device states use XFS4IoT's
+// words.
+//
+// A line says what it means (a heading, a number, a code), never how a printer
+// is told. Makes live beside it: escpos drives real printers, paper is a virtual
+// one, printertest is the suite that every make passes.
+package printer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Errors of printers. Makes wrap them; compare with errors.Is.
+var (
+	ErrNoPaper   = errors.New("no paper")
+	ErrCoverOpen = errors.New("cover open")
+	ErrCutter    = errors.New("cutter fault")
+	ErrJammed    = errors.New("paper jammed")
+	ErrOffline   = errors.New("printer offline")   // on the line, not able to print
+	ErrUnplugged = errors.New("printer unplugged") // the line itself is gone
+	ErrMute      = errors.New("printer does not answer")
+	ErrTooLong   = errors.New("slip too long")
+)
+
+// An Outcome is what is known of a slip after Print.
+type Outcome int
+
+// What can be known of a slip.
+const (
+	Failed    Outcome = iota + 1 // the slip is not out
+	Unknown                      // it may be out: say so, and never print it again unmarked
+	Confirmed                    // the printer itself has said that it is out
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Failed:
+		return "failed"
+	case Unknown:
+		return "unknown"
+	case Confirmed:
+		return "confirmed"
+	}
+	return fmt.Sprintf("Outcome(%d)", int(o))
+}
+
+// A Style is how a line is set.
+type Style int
+
+// The styles of a line.
+const (
+	Body     Style = iota // regular text, wrapped at words
+	Strong                // bold text
+	Heading               // bold, double height
+	Numerals              // the slip's number: double width and height
+	Reversed              // white on black across the paper
+	Small                 // notes
+	Rule                  // a thin line across the paper; Text is empty
+	Lattice               // the ornament, as a thin band; Text is empty
+	Mark                  // the office's mark; Text is empty
+	Code                  // Text is carried by a QR code, ISO/IEC 18004
+	Gap                   // a little air; Text is empty
+)
+
+// A Line is one piece of a slip, from top to bottom.
+type Line struct {
+	Style Style
+	Text  string // NFC
+	Right string // with Body and Strong: set at the right edge of the same line
+}
+
+// A Slip is what one printing prints, ending with a cut.
+type Slip struct {
+	ID    string // names the slip in journals; the same for a copy
+	Copy  bool   // printed again: SURƏT / КОПИЯ / COPY stands on it
+	Lines []Line
+}
+
+// A Paper says how much paper there is, in XFS4IoT's words.
+type Paper int
+
+// The states of paper.
+const (
+	PaperUnknown Paper = iota
+	PaperFull
+	PaperLow
+	PaperOut
+	PaperJammed
+)
+
+func (p Paper) String() string {
+	switch p {
+	case PaperUnknown:
+		return "unknown"
+	case PaperFull:
+		return "full"
+	case PaperLow:
+		return "low"
+	case PaperOut:
+		return "out"
+	case PaperJammed:
+		return "jammed"
+	}
+	return fmt.Sprintf("Paper(%d)", int(p))
+}
+
+// A Status is what the printer said of itself when it was asked.
+type Status struct {
+	Model     string // profile or the printer's own answer
+	Online    bool
+	Paper     Paper
+	CoverOpen bool
+	Cutter    bool // the cutter is in fault
+	Fault     bool // any other error that the printer names
+}
+
+// Err is the first thing that keeps the printer from printing, or nil.
+func (s Status) Err() error {
+	switch {
+	case s.CoverOpen:
+		return ErrCoverOpen
+	case s.Paper == PaperOut:
+		return ErrNoPaper
+	case s.Paper == PaperJammed:
+		return ErrJammed
+	case s.Cutter:
+		return ErrCutter
+	case s.Fault, !s.Online:
+		return ErrOffline
+	}
+	return nil
+}
+
+// A Printer prints slips on paper.
+type Printer interface {
+	// Print returns Confirmed when the printer has said that the slip is out,
+	// Unknown when it may be, and Failed, with the reason, when it is not.
+	Print(ctx context.Context, slip Slip) (Outcome, error)
+	// Status asks the printer; it never guesses from earlier answers.
+	Status(ctx context.Context) (Status, error)
+	// Clear empties the printer's buffers, so that nothing of an earlier visit
+	// is printed for somebody who has left.
+	Clear(ctx context.Context) error
+	Close() error
+}
