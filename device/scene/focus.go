@@ -8,7 +8,7 @@ package scene
 
 // Focusable reports whether focus can rest on the node.
 func (n *Node) Focusable(voice bool) bool {
-	if n.Decorative {
+	if n.Decorative || n.Role == Turn {
 		return false
 	}
 	return n.Action != nil || voice && !(n.Name.Empty() && n.Value.Empty())

@@ -34,6 +34,7 @@ const (
 // field is set.
 type Input struct {
 	Activate string  // the node with this id was touched
+	Focus    string  // the page with this node was turned to
 	Command  Command // a key
 	Rune     rune    // a letter or digit
 }

@@ -36,14 +36,23 @@ const (
 	Back                     // bottom bar, left
 	Leave                    // bottom bar, beside Back
 	Next                     // the one way forward: bottom right
+	Turn                     // turns the page of a scene that doesn't fit on one; see TurnNext
 )
 
 func (r Role) String() string {
 	return [...]string{
 		"none", "title", "eyebrow", "lead", "text", "heading", "note", "figure", "tile", "choice", "field", "key",
-		"datum", "button", "code", "progress", "tool", "step", "status", "back", "leave", "next",
+		"datum", "button", "code", "progress", "tool", "step", "status", "back", "leave", "next", "turn",
 	}[r]
 }
+
+// The ids of the two nodes that turn pages. They bring words only: the layout
+// shows them when a scene has several pages, and turning a page is moving the
+// focus to it.
+const (
+	TurnNext = "page.next"
+	TurnBack = "page.back"
+)
 
 // A Tone is how a node is meant.
 type Tone int

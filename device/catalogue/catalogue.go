@@ -1,0 +1,272 @@
+// Package catalogue is what the kiosk offers: agencies and their services as
+// tables of facts, in CPSV-AP's words (public organisation, public service,
+// evidence, output).
+//
+// A service is data: names, agency, the level of identification it needs, its
+// fields, where each datum comes from. Nothing in code names a single service.
+package catalogue
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"kosk/device/text"
+)
+
+// A ServiceID names a service: "workplace_cert".
+type ServiceID string
+
+// Names is a phrase in the kiosk's languages.
+type Names struct{ Az, Ru, En string }
+
+// In is the phrase in one language.
+func (n Names) In(lang text.Lang) text.Words {
+	s := map[text.Lang]string{text.Az: n.Az, text.Ru: n.Ru, text.En: n.En}[lang]
+	return text.Say(lang, text.Plain, s)
+}
+
+func (n Names) complete() bool { return n.Az != "" && n.Ru != "" && n.En != "" }
+
+// An Agency is a public organisation.
+type Agency struct {
+	ID   string
+	Name Names
+}
+
+// A Level is how far a person must be known for a service.
+type Level string
+
+// The levels, from the least.
+const (
+	Anyone         Level = "none"
+	Read           Level = "read"
+	Authentic      Level = "authentic"
+	Genuine        Level = "genuine"
+	HolderVerified Level = "holder_verified"
+)
+
+var levels = []Level{Anyone, Read, Authentic, Genuine, HolderVerified}
+
+// Reaches reports whether somebody known as far as l may use what needs need.
+func (l Level) Reaches(need Level) bool { return rank(l) >= rank(need) }
+
+func rank(l Level) int {
+	for i, k := range levels {
+		if k == l {
+			return i
+		}
+	}
+	return -1
+}
+
+// A FieldType is what a field holds.
+type FieldType string
+
+// The types of fields.
+const (
+	Choice FieldType = "choice"
+	IMEI   FieldType = "imei" // 15 digits with a check digit: 3GPP TS 23.003, 6.2.1
+)
+
+// A Field is one question to the person.
+type Field struct {
+	ID      string
+	Type    FieldType
+	Title   Names // the question
+	Label   Names // above the answer on the review and the slip
+	Hint    Names // why it is asked, how to find it
+	Options []Option
+}
+
+// Option returns the option with the id, or nil.
+func (f *Field) Option(id string) *Option {
+	for i := range f.Options {
+		if f.Options[i].ID == id {
+			return &f.Options[i]
+		}
+	}
+	return nil
+}
+
+// An Option is one answer of a choice.
+type Option struct {
+	ID   string
+	Name Names
+}
+
+// A Datum is something that a register knows: how it is labelled, and the words
+// of its values where they are codes.
+type Datum struct {
+	ID     string
+	Label  Names
+	Kind   string // "name", "date" or "" for words as they come
+	Values []Value
+}
+
+// Value returns the value with the id, or nil.
+func (d *Datum) Value(id string) *Value {
+	for i := range d.Values {
+		if d.Values[i].ID == id {
+			return &d.Values[i]
+		}
+	}
+	return nil
+}
+
+// A Value is the meaning of a code.
+type Value struct {
+	ID   string
+	Name Names
+	Good bool
+}
+
+// A Service is a public service.
+type Service struct {
+	ID       ServiceID
+	Agency   string
+	Name     Names
+	Icon     string
+	Level    Level
+	Lookup   string // X-Road service code asked: for the prefill, or as the whole service
+	Register Names  // the register behind Lookup
+	Submit   bool   // it is a request, queued and delivered once; else Lookup answers it
+	Wait     int    // seconds that a person waits for the outcome before a provisional slip
+	Uses     int    // in December 2014, for the order of the most used
+	Fields   []Field
+	Data     []Datum
+}
+
+// Datum returns the datum with the id, or nil.
+func (s *Service) Datum(id string) *Datum {
+	for i := range s.Data {
+		if s.Data[i].ID == id {
+			return &s.Data[i]
+		}
+	}
+	return nil
+}
+
+// WaitTime is Wait as a duration.
+func (s *Service) WaitTime() time.Duration { return time.Duration(s.Wait) * time.Second }
+
+// Catalogue is all that is offered, read-only after Load.
+type Catalogue struct {
+	Version  string
+	Agencies []Agency  `toml:"agency"`
+	Services []Service `toml:"service"`
+}
+
+//go:embed data/catalogue.toml
+var data string
+
+// Load returns the catalogue that the program carries.
+var Load = sync.OnceValues(func() (*Catalogue, error) { return Parse(data) })
+
+// Parse reads a catalogue and checks that every reference leads somewhere and
+// every phrase stands in three languages.
+func Parse(doc string) (*Catalogue, error) {
+	var c Catalogue
+	meta, err := toml.Decode(doc, &c)
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	if left := meta.Undecoded(); len(left) > 0 {
+		return nil, fmt.Errorf("catalogue: unknown key %s", left[0])
+	}
+	for i := range c.Services {
+		if err := c.check(&c.Services[i]); err != nil {
+			return nil, fmt.Errorf("catalogue: service %s: %w", c.Services[i].ID, err)
+		}
+	}
+	return &c, nil
+}
+
+func (c *Catalogue) check(s *Service) error {
+	a := c.Agency(s.Agency)
+	switch {
+	case a == nil:
+		return fmt.Errorf("no agency %q", s.Agency)
+	case rank(s.Level) < 0:
+		return fmt.Errorf("no level %q", s.Level)
+	case !a.Name.complete(), !s.Name.complete():
+		return fmt.Errorf("a name is missing")
+	case !s.Submit && s.Lookup == "":
+		return fmt.Errorf("neither submitted nor looked up")
+	}
+	for _, f := range s.Fields {
+		if !f.Title.complete() || !f.Label.complete() {
+			return fmt.Errorf("field %s: words are missing", f.ID)
+		}
+		if f.Type != Choice && f.Type != IMEI {
+			return fmt.Errorf("field %s: no type %q", f.ID, f.Type)
+		}
+		for _, o := range f.Options {
+			if !o.Name.complete() {
+				return fmt.Errorf("field %s: option %s: words are missing", f.ID, o.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// Agency returns the agency with the id, or nil.
+func (c *Catalogue) Agency(id string) *Agency {
+	for i := range c.Agencies {
+		if c.Agencies[i].ID == id {
+			return &c.Agencies[i]
+		}
+	}
+	return nil
+}
+
+// Service returns the service with the id, or nil.
+func (c *Catalogue) Service(id ServiceID) *Service {
+	for i := range c.Services {
+		if c.Services[i].ID == id {
+			return &c.Services[i]
+		}
+	}
+	return nil
+}
+
+// Open lists the services that need no card, or, with card, those that do.
+func (c *Catalogue) Open(card bool) []*Service {
+	var all []*Service
+	for i := range c.Services {
+		if (c.Services[i].Level != Anyone) == card {
+			all = append(all, &c.Services[i])
+		}
+	}
+	return all
+}
+
+// Valid reports whether s is a well-formed answer to the field.
+func (f *Field) Valid(s string) bool {
+	switch f.Type {
+	case IMEI:
+		return len(s) == 15 && strings.Trim(s, "0123456789") == "" && luhn(s)
+	case Choice:
+		return f.Option(s) != nil
+	}
+	return false
+}
+
+// luhn checks a number's last digit: ISO/IEC 7812-1, annex B.
+func luhn(s string) bool {
+	sum := 0
+	for i := range len(s) {
+		d := int(s[len(s)-1-i] - '0')
+		if i%2 == 1 {
+			if d *= 2; d > 9 {
+				d -= 9
+			}
+		}
+		sum += d
+	}
+	return sum%10 == 0
+}

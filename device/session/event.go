@@ -1,0 +1,123 @@
+package session
+
+import (
+	"time"
+
+	"kosk/device/catalogue"
+	"kosk/device/identity"
+	"kosk/device/receipt"
+	"kosk/device/request"
+	"kosk/device/text"
+	"kosk/drivers/printer"
+)
+
+// An Event is something that happened: the person did it, a device reported it,
+// or the loop says how an effect ended.
+type Event any
+
+// What the person does. Most of these are actions of nodes.
+type (
+	LanguageChosen struct{ Lang text.Lang }
+	LanguageCycled struct{}
+	TextCycled     struct{}
+	ContrastCycled struct{}
+	VoiceToggled   struct{}
+	PrivacyChanged struct{ Private bool } // headphones went in or out
+	HelpToggled    struct{}
+	WithCard       struct{}
+	WithoutCard    struct{}
+	ServicePicked  struct{ ID catalogue.ServiceID }
+	Typed          struct{ Rune rune }
+	Erased         struct{}
+	Entered        struct{} // the field is complete
+	Answered       struct{ Field, Value string }
+	ChangeAsked    struct{ Field string }
+	Confirmed      struct{} // the review
+	Agreed         struct{} // the consent
+	PrintAsked     struct{}
+	Retried        struct{}
+	Finished       struct{}
+	WentBack       struct{}
+	Cancelled      struct{}
+	StillHere      struct{}
+)
+
+// What devices and the line report.
+type (
+	CardIn      struct{}
+	CardOut     struct{}
+	ReaderCame  struct{}
+	ReaderWent  struct{}
+	LineChanged struct{ Err error } // nil: up
+)
+
+// How effects end.
+type (
+	// NameRead is DG1's given name, early and not yet believed.
+	NameRead struct{ GivenNames string }
+	// HolderRead is the holder, believed.
+	HolderRead struct{ Holder identity.Holder }
+	ReadFailed struct{ Err error }
+	// LookedUp is a register's answer.
+	LookedUp struct {
+		Found []Found
+		At    time.Time
+	}
+	LookupFailed struct{ Err error }
+	// PutDone says that the request is on the disk.
+	PutDone struct {
+		ID     request.ID
+		Number string
+		At     time.Time
+		Token  string // the station's word for it, base45
+	}
+	PutFailed struct {
+		Err    error
+		Number string // of a request whose storing is unknown
+	}
+	// BusAccepted says that the bus holds the request, with its signed receipt.
+	BusAccepted struct{ Token string }
+	// OutcomeCame is the agency's answer.
+	OutcomeCame struct {
+		Outcome request.Outcome
+		Token   string
+	}
+	RefusedCame struct{ Reason string }
+	// WaitEnded says that the service's wait is over without an outcome.
+	WaitEnded struct{}
+	// SlipPrinted says what is known of the paper.
+	SlipPrinted struct {
+		Outcome printer.Outcome
+		Err     error
+	}
+	Idled    struct{} // nothing happened for a while
+	IdledOut struct{} // nor after the warning
+	TimeUp   struct{} // of Wait
+)
+
+// An Effect is something for the loop to do.
+type Effect any
+
+// The effects.
+type (
+	// ReadHolder reads the chip with the card access number.
+	ReadHolder struct{ CAN string }
+	// Lookup asks a register.
+	Lookup struct {
+		Service  string
+		Question map[string]string
+	}
+	// Submit seals what the visit holds, stores it, and follows it for the
+	// service's wait.
+	Submit struct{}
+	// Print prints a slip.
+	Print struct{ Slip receipt.Slip }
+	// Forget ends everything that still runs for the person, and empties the
+	// printer's buffers.
+	Forget struct{}
+	// Wait brings an event later, unless the state changes before.
+	Wait struct {
+		For  time.Duration
+		Then Event
+	}
+)

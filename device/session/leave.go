@@ -1,0 +1,145 @@
+package session
+
+import (
+	"kosk/device/scene"
+	"kosk/device/text"
+	"kosk/drivers/card"
+)
+
+// always handles what can happen in every state. done says that no rule of the
+// table is to be looked for.
+func (v *Visit) always(e Event) (effects []Effect, done bool) {
+	if v.Warning && fromPerson(e) {
+		v.Warning = false
+	}
+	switch e := e.(type) {
+	case CardIn:
+		v.Kiosk.CardIn = true
+		return nil, false
+	case CardOut:
+		v.Kiosk.CardIn = false
+		return v.cardOut(), true
+	case ReaderCame:
+		v.NoReader = false
+		return nil, true
+	case ReaderWent:
+		v.NoReader = true
+		return nil, false
+	case LineChanged:
+		v.Line = e.Err
+		return nil, true
+	case Cancelled:
+		return v.leave("parting.cancelled"), true
+	case IdledOut:
+		return v.leave("parting.idle"), true
+	case Idled:
+		v.Warning = true
+		return nil, true
+	case StillHere:
+		return nil, true
+	}
+	return nil, v.setting(e)
+}
+
+// setting changes how the person is met. It never changes the state.
+func (v *Visit) setting(e Event) bool {
+	switch e := e.(type) {
+	case LanguageChosen:
+		v.Lang = e.Lang
+		return v.State != Attracting
+	case LanguageCycled:
+		v.Lang = text.Langs[(indexOf(v.Lang)+1)%len(text.Langs)]
+	case TextCycled:
+		v.TextSize = (v.TextSize + 1) % scene.TextSizes
+	case ContrastCycled:
+		v.Contrast = (v.Contrast + 1) % scene.Contrasts
+	case VoiceToggled:
+		v.Voice = !v.Voice
+	case PrivacyChanged:
+		v.Private = e.Private
+		if e.Private {
+			v.Voice = true
+		}
+	case HelpToggled:
+		v.Help = !v.Help
+	case WentBack:
+		if !v.Help {
+			return false
+		}
+		v.Help = false
+	default:
+		return false
+	}
+	return true
+}
+
+func indexOf(l text.Lang) int {
+	for i, k := range text.Langs {
+		if k == l {
+			return i
+		}
+	}
+	return 0
+}
+
+// fromPerson reports whether the event shows that somebody is there.
+func fromPerson(e Event) bool {
+	switch e.(type) {
+	case Idled, IdledOut, LineChanged, NameRead, HolderRead, ReadFailed, LookedUp, LookupFailed, PutDone, PutFailed,
+		BusAccepted, OutcomeCame, RefusedCame, WaitEnded, SlipPrinted, TimeUp, ReaderCame, ReaderWent:
+		return false
+	}
+	return true
+}
+
+// cardOut ends whatever stood on the card. Before the holder is known nothing
+// is lost by trying again; afterwards the person has left.
+func (v *Visit) cardOut() []Effect {
+	switch v.State {
+	case AskingCAN, Reading:
+		v.Tries, v.Early = 0, ""
+		effects := []Effect{Forget{}}
+		v.State, _ = v.fail(faultOf(card.ErrRemoved))
+		return effects
+	case TakingCard:
+		v.State = Parting
+		return nil
+	case Failing:
+		if v.Holder == nil {
+			return nil
+		}
+	}
+	if v.Holder == nil {
+		return nil
+	}
+	bye := text.Key("parting.card")
+	switch v.State {
+	case Ending, Answering:
+		bye = "parting.thanks"
+	case Sending:
+		bye = "parting.sent"
+	}
+	v.State, _ = v.end(bye)
+	return []Effect{Forget{}}
+}
+
+// leave ends the visit from any state: the citizen is forgotten at once, and if
+// a card lies in the slot, it is asked for until it is out.
+func (v *Visit) leave(bye text.Key) []Effect {
+	if v.State == Attracting || v.State == Parting || v.State == TakingCard {
+		return nil
+	}
+	next, effects := v.end(bye)
+	v.State = next
+	return append([]Effect{Forget{}}, effects...)
+}
+
+// end forgets the citizen and leads to the card, or to the parting words.
+func (v *Visit) end(bye text.Key) (State, []Effect) {
+	v.forget()
+	v.Bye = bye
+	if v.Kiosk.CardIn {
+		return TakingCard, nil
+	}
+	return Parting, nil
+}

@@ -1,0 +1,406 @@
+package session
+
+import (
+	"errors"
+	"slices"
+
+	"kosk/device/catalogue"
+	"kosk/device/text"
+	"kosk/drivers/card"
+)
+
+// A rule says what an event does in a state, and which states it can lead to.
+type rule struct {
+	from State
+	on   Event // a zero value of the event's type
+	to   []State
+	do   func(v *Visit, e Event) (State, []Effect) // nil: go to the first of to
+}
+
+func (r *rule) take(v *Visit, e Event) []Effect {
+	if r.do == nil {
+		v.State = r.to[0]
+		return nil
+	}
+	next, effects := r.do(v, e)
+	if !slices.Contains(r.to, next) {
+		panic("session: " + string(r.from) + " leads to " + string(next) + " against its rule")
+	}
+	v.State = next
+	return effects
+}
+
+func to(s ...State) []State { return s }
+
+// rules is the whole visit, in its order. What can happen in every state (the
+// card leaves, the person leaves, a setting changes) stands in leave.go.
+var rules = []rule{
+	{Attracting, LanguageChosen{}, to(Home, AskingCAN), chooseLanguage},
+	{Attracting, CardIn{}, to(AskingCAN), nil},
+
+	{Home, WithCard{}, to(AskingCard, AskingCAN), askCard},
+	{Home, WithoutCard{}, to(Open), nil},
+	{Home, ServicePicked{}, to(AskingCard, AskingCAN, Filling, Failing), pick},
+	{Home, CardIn{}, to(AskingCAN), nil},
+	{Home, WentBack{}, to(Attracting), nil},
+
+	{Open, ServicePicked{}, to(Filling, Failing, AskingCard, AskingCAN), pick},
+	{Open, WentBack{}, to(Home), nil},
+
+	{AskingCard, CardIn{}, to(AskingCAN), nil},
+	{AskingCard, ReaderWent{}, to(Failing), readerWent},
+	{AskingCard, WentBack{}, to(Home), unpick},
+
+	{AskingCAN, Typed{}, to(AskingCAN), typeCAN},
+	{AskingCAN, Erased{}, to(AskingCAN), erase},
+	{AskingCAN, Entered{}, to(Reading, AskingCAN), enterCAN},
+	{AskingCAN, ReaderWent{}, to(Failing), readerWent},
+	{AskingCAN, WentBack{}, to(Home), unpick},
+
+	{Reading, NameRead{}, to(Reading), nameRead},
+	{Reading, HolderRead{}, to(Choosing, Filling, Failing), holderRead},
+	{Reading, ReadFailed{}, to(AskingCAN, Failing), readFailed},
+
+	{Choosing, ServicePicked{}, to(Filling, Failing), pick},
+
+	{Filling, Answered{}, to(Filling, Prefilling, Reviewing), answer},
+	{Filling, Typed{}, to(Filling), typeField},
+	{Filling, Erased{}, to(Filling), erase},
+	{Filling, Entered{}, to(Filling, Looking, Prefilling, Reviewing), enterField},
+	{Filling, LookedUp{}, to(Filling), found},
+	{Filling, LookupFailed{}, to(Filling), notFound},
+	{Filling, WentBack{}, to(Filling, Choosing, Open, Reviewing), fieldBack},
+
+	{Prefilling, LookedUp{}, to(Reviewing), found},
+	{Prefilling, LookupFailed{}, to(Reviewing), notFound},
+
+	{Reviewing, ChangeAsked{}, to(Filling), change},
+	{Reviewing, Confirmed{}, to(Consenting), nil},
+	{Reviewing, WentBack{}, to(Filling), reviewBack},
+
+	{Consenting, Agreed{}, to(Sending), func(*Visit, Event) (State, []Effect) { return Sending, []Effect{Submit{}} }},
+	{Consenting, WentBack{}, to(Reviewing), nil},
+
+	{Sending, PutDone{}, to(Sending), putDone},
+	{Sending, PutFailed{}, to(Failing), putFailed},
+	{Sending, BusAccepted{}, to(Sending), accepted},
+	{Sending, OutcomeCame{}, to(Ending), outcome},
+	{Sending, RefusedCame{}, to(Failing), refused},
+	{Sending, WaitEnded{}, to(Ending), printNow},
+
+	{Looking, LookedUp{}, to(Answering), found},
+	{Looking, LookupFailed{}, to(Failing), lookFailed},
+
+	{Answering, PrintAsked{}, to(Answering), printNow},
+	{Answering, SlipPrinted{}, to(Answering), printed},
+	{Answering, Finished{}, to(TakingCard, Parting), finish},
+	{Answering, WentBack{}, to(Filling), func(v *Visit, _ Event) (State, []Effect) { v.Found = nil; return Filling, nil }},
+
+	{Ending, SlipPrinted{}, to(Ending), printed},
+	{Ending, Finished{}, to(TakingCard, Parting), finish},
+
+	{Failing, Retried{}, to(AskingCard, AskingCAN, Filling, Home, Consenting), retry},
+	{Failing, CardIn{}, to(AskingCAN, Failing), cardAgain},
+	{Failing, Finished{}, to(TakingCard, Parting), finish},
+
+	{TakingCard, TimeUp{}, to(TakingCard), func(*Visit, Event) (State, []Effect) {
+		return TakingCard, []Effect{Wait{takeCardAgain, TimeUp{}}}
+	}},
+
+	{Parting, TimeUp{}, to(Attracting), nil},
+	{Parting, Finished{}, to(Attracting), nil},
+	{Parting, CardIn{}, to(AskingCAN), func(v *Visit, _ Event) (State, []Effect) {
+		v.forget()
+		v.Settings = usual()
+		return AskingCAN, []Effect{Forget{}}
+	}},
+}
+
+func chooseLanguage(v *Visit, e Event) (State, []Effect) {
+	v.Lang = e.(LanguageChosen).Lang
+	if v.CardIn {
+		return AskingCAN, nil
+	}
+	return Home, nil
+}
+
+func askCard(v *Visit, _ Event) (State, []Effect) {
+	if v.CardIn {
+		return AskingCAN, nil
+	}
+	return AskingCard, nil
+}
+
+// pick chooses a service: it asks for the card first where that is needed and
+// not yet known, and asks the register while the person answers.
+func pick(v *Visit, e Event) (State, []Effect) {
+	v.Service = v.Catalogue.Service(e.(ServicePicked).ID)
+	return v.begin()
+}
+
+func (v *Visit) begin() (State, []Effect) {
+	s := v.Service
+	switch {
+	case s.Level != catalogue.Anyone && v.Holder == nil:
+		return askCard(v, nil)
+	case s.Level != catalogue.Anyone && !catalogue.Level(v.Holder.Assurance.String()).Reaches(s.Level):
+		return v.fail(faultOf(errLevel))
+	case !s.Submit && v.Line != nil:
+		return v.fail(faultOf(v.Line))
+	case s.Submit && v.Full:
+		return v.fail(faultOf(errFull))
+	}
+	v.Answers, v.Field, v.Change = map[string]string{}, 0, false
+	v.Asked, v.Told, v.Found, v.Register = false, false, nil, nil
+	if !s.Submit {
+		return Filling, nil
+	}
+	if v.Line != nil {
+		v.Told, v.Register = true, v.Line
+		return Filling, nil
+	}
+	v.Asked = true
+	return Filling, []Effect{Lookup{s.Lookup, map[string]string{"fin": v.Holder.FIN}}}
+}
+
+func unpick(v *Visit, _ Event) (State, []Effect) {
+	v.Service = nil
+	return Home, nil
+}
+
+func typeCAN(v *Visit, e Event) (State, []Effect) {
+	if r := e.(Typed).Rune; r >= '0' && r <= '9' && len(v.Typed) < canDigits {
+		v.Typed += string(r)
+		v.Wrong = ""
+	}
+	return AskingCAN, nil
+}
+
+func erase(v *Visit, _ Event) (State, []Effect) {
+	if r := []rune(v.Typed); len(r) > 0 {
+		v.Typed = string(r[:len(r)-1])
+	}
+	v.Wrong = ""
+	return v.State, nil
+}
+
+func enterCAN(v *Visit, _ Event) (State, []Effect) {
+	if len(v.Typed) != canDigits {
+		v.Wrong = "can.short"
+		return AskingCAN, nil
+	}
+	v.Tries++
+	return Reading, []Effect{ReadHolder{v.Typed}}
+}
+
+func nameRead(v *Visit, e Event) (State, []Effect) {
+	v.Early = e.(NameRead).GivenNames
+	return Reading, nil
+}
+
+func holderRead(v *Visit, e Event) (State, []Effect) {
+	h := e.(HolderRead).Holder
+	v.Holder, v.Early = &h, ""
+	if v.Service == nil {
+		return Choosing, nil
+	}
+	return v.begin()
+}
+
+func readFailed(v *Visit, e Event) (State, []Effect) {
+	err := e.(ReadFailed).Err
+	v.Early = ""
+	if errors.Is(err, card.ErrWrongCAN) && v.Tries < maxTries {
+		v.Fault = faultOf(err)
+		return AskingCAN, nil
+	}
+	return v.fail(faultOf(err))
+}
+
+func readerWent(v *Visit, _ Event) (State, []Effect) { return v.fail(faultOf(card.ErrNoReader)) }
+
+func (v *Visit) fail(f Fault) (State, []Effect) {
+	v.Fault = f
+	return Failing, nil
+}
+
+func (v *Visit) field() *catalogue.Field { return &v.Service.Fields[v.Field] }
+
+func answer(v *Visit, e Event) (State, []Effect) {
+	a := e.(Answered)
+	if f := v.field(); f.ID != a.Field || !f.Valid(a.Value) {
+		return Filling, nil
+	}
+	v.Answers[a.Field] = a.Value
+	return v.answered()
+}
+
+// answered goes on to the next question, or, after the last, to the review or
+// the answer.
+func (v *Visit) answered() (State, []Effect) {
+	switch {
+	case !v.Change && v.Field+1 < len(v.Service.Fields):
+		v.Field++
+		v.Typed, v.Wrong = "", ""
+		return Filling, nil
+	case !v.Service.Submit:
+		return Looking, []Effect{Lookup{v.Service.Lookup, v.Answers}}
+	case v.Told:
+		return Reviewing, nil
+	}
+	return Prefilling, nil
+}
+
+func typeField(v *Visit, e Event) (State, []Effect) {
+	r := e.(Typed).Rune
+	if v.field().Type == catalogue.IMEI && r >= '0' && r <= '9' && len(v.Typed) < 15 {
+		v.Typed += string(r)
+		v.Wrong = ""
+	}
+	return Filling, nil
+}
+
+func enterField(v *Visit, _ Event) (State, []Effect) {
+	f := v.field()
+	if f.Type == catalogue.Choice {
+		return Filling, nil
+	}
+	if !f.Valid(v.Typed) {
+		v.Wrong = text.Key("wrong." + string(f.Type))
+		if len(v.Typed) < 15 {
+			v.Wrong += "_short"
+		}
+		return Filling, nil
+	}
+	v.Answers[f.ID] = v.Typed
+	return v.answered()
+}
+
+func found(v *Visit, e Event) (State, []Effect) {
+	l := e.(LookedUp)
+	v.Told, v.Found, v.FoundAt, v.Register = true, l.Found, l.At, nil
+	switch v.State {
+	case Prefilling:
+		return Reviewing, nil
+	case Looking:
+		return Answering, nil
+	}
+	return v.State, nil
+}
+
+func notFound(v *Visit, e Event) (State, []Effect) {
+	v.Told, v.Register = true, e.(LookupFailed).Err
+	if v.State == Prefilling {
+		return Reviewing, nil
+	}
+	return v.State, nil
+}
+
+func lookFailed(v *Visit, e Event) (State, []Effect) {
+	return v.fail(faultOf(e.(LookupFailed).Err))
+}
+
+func fieldBack(v *Visit, _ Event) (State, []Effect) {
+	switch {
+	case v.Change:
+		return Reviewing, nil
+	case v.Field > 0:
+		v.Field--
+		v.Typed, v.Wrong = "", ""
+		return Filling, nil
+	case v.Holder != nil:
+		v.Service = nil
+		return Choosing, nil
+	}
+	v.Service = nil
+	return Open, nil
+}
+
+func change(v *Visit, e Event) (State, []Effect) {
+	for i, f := range v.Service.Fields {
+		if f.ID == e.(ChangeAsked).Field {
+			v.Field, v.Change = i, true
+		}
+	}
+	return Filling, nil
+}
+
+func reviewBack(v *Visit, _ Event) (State, []Effect) {
+	v.Field, v.Change = len(v.Service.Fields)-1, false
+	return Filling, nil
+}
+
+func putDone(v *Visit, e Event) (State, []Effect) {
+	d := e.(PutDone)
+	v.ID, v.Number, v.SentAt, v.Token, v.Stage = d.ID, d.Number, d.At, d.Token, Stored
+	return Sending, nil
+}
+
+func putFailed(v *Visit, e Event) (State, []Effect) {
+	f := e.(PutFailed)
+	v.Number = f.Number
+	return v.fail(faultOf(f.Err))
+}
+
+func accepted(v *Visit, e Event) (State, []Effect) {
+	v.Stage, v.Token = Accepted, e.(BusAccepted).Token
+	return Sending, nil
+}
+
+func outcome(v *Visit, e Event) (State, []Effect) {
+	o := e.(OutcomeCame)
+	v.Stage, v.Outcome, v.Token = Done, &o.Outcome, o.Token
+	return printNow(v, e)
+}
+
+func refused(v *Visit, e Event) (State, []Effect) {
+	return v.fail(refusal(e.(RefusedCame).Reason))
+}
+
+// printNow prints the slip that tells the truth of the moment.
+func printNow(v *Visit, _ Event) (State, []Effect) {
+	v.Printing, v.Printed, v.PrintWord = true, false, ""
+	next := Ending
+	if v.State == Answering {
+		next = Answering
+	}
+	return next, []Effect{Print{v.slip()}}
+}
+
+func printed(v *Visit, e Event) (State, []Effect) {
+	p := e.(SlipPrinted)
+	v.Printing, v.PrintWord = false, paperWord(p.Outcome, p.Err)
+	v.Printed = v.PrintWord == ""
+	return v.State, nil
+}
+
+// finish ends a visit that went its way.
+func finish(v *Visit, _ Event) (State, []Effect) { return v.end("parting.thanks") }
+
+func retry(v *Visit, _ Event) (State, []Effect) {
+	f := v.Fault
+	v.Fault = Fault{}
+	switch f.Again {
+	case AskingCard:
+		v.Tries, v.Holder = 0, nil
+		if v.CardIn && f.CardStays {
+			return AskingCAN, nil
+		}
+		return AskingCard, nil
+	case Filling:
+		return Filling, nil
+	case Consenting:
+		return Consenting, nil
+	}
+	v.Service = nil
+	return Home, nil
+}
+
+// cardAgain takes a card that is put in again as the wish to try again.
+func cardAgain(v *Visit, _ Event) (State, []Effect) {
+	if v.Fault.Again != AskingCard {
+		return Failing, nil
+	}
+	v.Fault, v.Tries, v.Holder = Fault{}, 0, nil
+	return AskingCAN, nil
+}

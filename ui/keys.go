@@ -1,0 +1,49 @@
+package ui
+
+import (
+	"fyne.io/fyne/v2"
+
+	"kosk/device/scene"
+)
+
+// keys is what the keyboard of a desk means: it stands in for the kiosk's
+// tactile keypad and panel (F8 and F9 are the headphone jack). Data, so that it
+// can be read at a glance.
+var keys = map[fyne.KeyName]scene.Command{
+	fyne.KeyDown:      scene.FocusNext,
+	fyne.KeyRight:     scene.FocusNext,
+	fyne.KeyUp:        scene.FocusPrevious,
+	fyne.KeyLeft:      scene.FocusPrevious,
+	fyne.KeyReturn:    scene.Select,
+	fyne.KeyEnter:     scene.Select,
+	fyne.KeyPageUp:    scene.GoBack,
+	fyne.KeyEscape:    scene.Cancel,
+	fyne.KeyBackspace: scene.Erase,
+	fyne.KeyDelete:    scene.Erase,
+	fyne.KeyF1:        scene.WhereAmI,
+	fyne.KeyF2:        scene.Repeat,
+	fyne.KeyF3:        scene.Pause,
+	fyne.KeyF4:        scene.Hush,
+	fyne.KeyF5:        scene.Slower,
+	fyne.KeyF6:        scene.Faster,
+	fyne.KeyF7:        scene.ToggleVoice,
+	fyne.KeyF8:        scene.HeadphonesIn,
+	fyne.KeyF9:        scene.HeadphonesOut,
+	fyne.KeyF10:       scene.CycleLanguage,
+	fyne.KeyF11:       scene.CycleText,
+	fyne.KeyF12:       scene.CycleContrast,
+	fyne.KeyPlus:      scene.Louder,
+	fyne.KeyMinus:     scene.Quieter,
+}
+
+// listen takes every key that comes to the window. Nothing of ours takes Fyne's
+// focus, so they all come here.
+func (w *Window) listen() {
+	c := w.window.Canvas()
+	c.SetOnTypedKey(func(e *fyne.KeyEvent) {
+		if cmd, ok := keys[e.Name]; ok {
+			w.input(scene.Input{Command: cmd})
+		}
+	})
+	c.SetOnTypedRune(func(r rune) { w.input(scene.Input{Rune: r}) })
+}

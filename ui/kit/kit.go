@@ -1,0 +1,106 @@
+// Package kit turns a drawing of ui/layout into Fyne's canvas objects: boxes,
+// lines of text, icons, codes, and what can be touched. It is the only importer
+// of Fyne's widget package.
+//
+// It holds no scene and no words, and decides nothing.
+package kit
+
+import (
+	"image"
+	"image/color"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"github.com/boombuler/barcode/qr"
+
+	"kosk/ui/layout"
+)
+
+// Build makes the objects of a drawing. touched is called with a node's id when
+// a press that began on it ends on it. scale is the canvas's pixels a unit.
+func Build(d layout.Drawing, scale float32, pressed color.NRGBA, touched func(id string)) fyne.CanvasObject {
+	var objects []fyne.CanvasObject
+	var boxes []*canvas.Rectangle
+	for _, e := range d.Elements {
+		o := element(e, scale)
+		objects = append(objects, o)
+		r, _ := o.(*canvas.Rectangle)
+		boxes = append(boxes, r)
+	}
+	for _, t := range d.Targets {
+		if !t.Touch {
+			continue
+		}
+		var box *canvas.Rectangle
+		if t.Pressed >= 0 {
+			box = boxes[t.Pressed]
+		}
+		w := newTouch(t.ID, box, pressed, touched)
+		place(w, t.Rect, scale)
+		objects = append(objects, w)
+	}
+	return container.NewWithoutLayout(objects...)
+}
+
+func place(o fyne.CanvasObject, r layout.Rect, scale float32) {
+	o.Move(fyne.NewPos(r.X/scale, r.Y/scale))
+	o.Resize(fyne.NewSize(r.W/scale, r.H/scale))
+}
+
+func element(e layout.Element, scale float32) fyne.CanvasObject {
+	var o fyne.CanvasObject
+	switch e.Shape {
+	case layout.Box:
+		r := canvas.NewRectangle(e.Fill)
+		r.StrokeColor, r.StrokeWidth, r.CornerRadius = e.Stroke, e.Width/scale, e.Radius/scale
+		if e.Width == 0 {
+			r.StrokeColor = color.Transparent
+		}
+		o = r
+	case layout.Words:
+		t := canvas.NewText(e.Text, e.Fill)
+		t.TextSize = e.Px / scale
+		t.TextStyle.Bold = e.Bold
+		o = t
+	case layout.Icon:
+		o = canvas.NewImageFromResource(picture(e.Name, e.Fill, e.Accent))
+	case layout.Lattice:
+		o = canvas.NewImageFromResource(lattice(e.Rect.W, e.Rect.H, e.Fill))
+	case layout.Code:
+		o = code(e.Data)
+	}
+	place(o, e.Rect, scale)
+	return o
+}
+
+// code is a QR code (ISO/IEC 18004, level M) on white with its quiet zone.
+func code(data []byte) fyne.CanvasObject {
+	c, err := qr.Encode(string(data), qr.M, qr.Auto)
+	if err != nil {
+		return canvas.NewRectangle(color.White)
+	}
+	const quiet = 4
+	n := c.Bounds().Dx()
+	img := image.NewGray(image.Rect(0, 0, n+2*quiet, n+2*quiet))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+	}
+	for y := range n {
+		for x := range n {
+			img.Set(x+quiet, y+quiet, c.At(x, y))
+		}
+	}
+	o := canvas.NewImageFromImage(img)
+	o.ScaleMode = canvas.ImageScalePixels
+	return o
+}
+
+// Measure returns the width of one line of text in the house's fonts, for
+// ui/layout.
+func Measure(s string, px float32, bold bool) float32 {
+	if s == "" {
+		return 0
+	}
+	return fyne.MeasureText(s, px, fyne.TextStyle{Bold: bold}).Width
+}

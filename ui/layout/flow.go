@@ -1,0 +1,221 @@
+package layout
+
+import (
+	"kosk/device/scene"
+	"kosk/ui/theme"
+)
+
+// A block is a piece of a page that isn't divided: it is measured first, and
+// drawn where it fits.
+type block struct {
+	ids    []string
+	height float32
+	gap    float32 // air above it, not at the top of a page
+	stick  bool    // stays with the block after it: a heading
+	join   bool    // continues the card of the block before it
+	draw   func(r Rect)
+}
+
+// flow sets header and body into the room, dividing the body into pages.
+func (p *pen) flow(room Rect) {
+	y := p.header(room)
+	body := Rect{room.X, y, room.W, room.Bottom() - y}
+	pages := paginate(p.blocks(body.W), body.H-p.mm(4))
+	p.Pages = max(len(pages), 1)
+	p.Page = p.pageOfFocus(pages)
+	for _, page := range pages {
+		p.Firsts = append(p.Firsts, page[0].ids[0])
+	}
+	if len(pages) == 0 {
+		return
+	}
+	page := pages[p.Page]
+	at := body.Y
+	for i := 0; i < len(page); {
+		j := i + 1
+		for j < len(page) && page[j].join {
+			j++
+		}
+		at = p.run(page[i:j], Rect{body.X, at, body.W, 0}, i > 0)
+		i = j
+	}
+}
+
+// run draws a run of joined blocks (the rows of one card) or a single block, and
+// returns where the next begins.
+func (p *pen) run(blocks []block, r Rect, gap bool) float32 {
+	if gap {
+		r.Y += blocks[0].gap
+	}
+	card := blocks[0].join || len(blocks) > 1
+	var h float32
+	for _, b := range blocks {
+		h += b.height
+	}
+	if card {
+		p.box(Rect{r.X, r.Y, r.W, h}, p.pal.Card, p.pal.Hair, theme.Stroke, theme.CardCorner)
+	}
+	y := r.Y
+	for i, b := range blocks {
+		if card && i > 0 {
+			pad := p.mm(theme.CardPad)
+			p.box(Rect{r.X + pad, y, r.W - 2*pad, p.mm(0.4)}, p.pal.Hair, p.pal.Hair, 0, 0)
+		}
+		b.draw(Rect{r.X, y, r.W, b.height})
+		y += b.height
+	}
+	return y
+}
+
+// paginate divides blocks into pages of at most h pixels. The rules are: a
+// heading never ends a page; a block taller than a page has a page of its own.
+func paginate(blocks []block, h float32) [][]block {
+	var pages [][]block
+	var page []block
+	var used float32
+	for i := 0; i < len(blocks); {
+		j := i + 1
+		for j < len(blocks) && blocks[j-1].stick {
+			j++
+		}
+		var need float32
+		for k := i; k < j; k++ {
+			need += blocks[k].height
+			if (k > i || len(page) > 0) && !blocks[k].join {
+				need += blocks[k].gap
+			}
+		}
+		if len(page) > 0 && used+need > h {
+			pages, page, used = append(pages, page), nil, 0
+			continue
+		}
+		if len(page) == 0 && blocks[i].join {
+			blocks[i].join = len(blocks) > i+1 && blocks[i+1].join
+		}
+		page = append(page, blocks[i:j]...)
+		used += need
+		i = j
+	}
+	if len(page) > 0 {
+		pages = append(pages, page)
+	}
+	return pages
+}
+
+// pageOfFocus is the page on which the focus lies: the first for what stands
+// before the body, the last for what stands after it.
+func (p *pen) pageOfFocus(pages [][]block) int {
+	if len(pages) < 2 || p.view.Focus == "" {
+		return 0
+	}
+	on := map[string]int{}
+	for i, page := range pages {
+		for _, b := range page {
+			for _, id := range b.ids {
+				on[id] = i
+			}
+		}
+	}
+	if i, ok := on[p.view.Focus]; ok {
+		return i
+	}
+	for _, n := range p.view.Scene.Nodes {
+		if n.ID != p.view.Focus {
+			continue
+		}
+		switch n.Role {
+		case scene.Back, scene.Leave, scene.Next, scene.Status:
+			return len(pages) - 1
+		}
+	}
+	return 0
+}
+
+// header sets eyebrow, title and lead, and returns where the body begins.
+func (p *pen) header(room Rect) float32 {
+	y := room.Y + p.mm(9)
+	first := true
+	put := func(n *scene.Node, s theme.Style, air theme.MM) {
+		if n == nil {
+			return
+		}
+		if !first {
+			y += p.mm(air)
+		}
+		first = false
+		c := p.pal.Ink
+		if s == theme.Label {
+			c = p.pal.AccentText
+		}
+		if s == theme.Lead {
+			c = p.pal.Second
+		}
+		h := p.para(room.X, y, room.W, n.Name.String(), p.face(s), c, p.pal.Paper)
+		p.target(n, Rect{room.X, y, room.W, h}, 2, -1)
+		y += h
+	}
+	sc := &p.view.Scene
+	if n := sc.Role(scene.Step); n != nil {
+		f := p.face(theme.Label)
+		w := p.width(n.Name.String(), f)
+		r := Rect{room.Right() - w, y, w, f.line}
+		p.line(r.X, r.Y, n.Name.String(), f, p.pal.AccentText, p.pal.Paper)
+		p.target(n, r, 2, -1)
+		y += f.line + p.mm(1)
+	}
+	put(sc.Role(scene.Eyebrow), theme.Label, 0)
+	put(sc.Role(scene.Title), theme.Title, 1)
+	put(sc.Role(scene.Lead), theme.Lead, 2)
+	return y + p.mm(9)
+}
+
+// blocks turns the nodes of the body into blocks, in their order.
+func (p *pen) blocks(w float32) []block {
+	var blocks []block
+	nodes := p.view.Scene.Nodes
+	for i := 0; i < len(nodes); i++ {
+		n := &nodes[i]
+		switch n.Role {
+		case scene.Tile:
+			j := i
+			for j < len(nodes) && nodes[j].Role == scene.Tile {
+				j++
+			}
+			blocks = append(blocks, p.tiles(nodes[i:j], w)...)
+			i = j - 1
+		case scene.Datum:
+			b := p.datum(n, w)
+			b.join = i > 0 && nodes[i-1].Role == scene.Datum
+			blocks = append(blocks, b)
+		default:
+			if b, ok := p.single(n, w); ok {
+				blocks = append(blocks, b)
+			}
+		}
+	}
+	return blocks
+}
+
+// single is the block of a node that stands alone; nodes of the bars and the
+// keypad have none.
+func (p *pen) single(n *scene.Node, w float32) (block, bool) {
+	switch n.Role {
+	case scene.Choice, scene.Button:
+		return p.choice(n, w), true
+	case scene.Field:
+		return p.field(n, w), true
+	case scene.Heading:
+		return p.text(n, w, theme.Label, 8, true), true
+	case scene.Text:
+		return p.text(n, w, theme.Body, 4, false), true
+	case scene.Note:
+		return p.note(n, w), true
+	case scene.Figure:
+		return p.figure(n, w), true
+	case scene.Code:
+		return p.code(n, w), true
+	case scene.Progress:
+		return p.progress(n, w), true
+	}
+	return block{}, false
+}

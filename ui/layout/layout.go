@@ -1,0 +1,73 @@
+package layout
+
+import (
+	"kosk/device/scene"
+	"kosk/ui/theme"
+)
+
+// Lay places a view on a panel.
+func Lay(v scene.View, panel Panel) Drawing {
+	p := &pen{Panel: panel, view: v, pal: theme.PaletteOf(v.Contrast)}
+	p.Ground = p.pal.Paper
+	if v.Scene.Kind == scene.Attract {
+		p.attract()
+	} else {
+		p.page()
+	}
+	p.testBand()
+	p.ring()
+	return p.Drawing
+}
+
+// page lays out every kind of scene but the attract screen: bars, header, body.
+func (p *pen) page() {
+	top := p.topBar()
+	bars := p.bottomBarHeight()
+	keys := p.keypadHeight()
+	room := Rect{X: p.mm(theme.Margin), Y: top, W: p.Panel.W - 2*p.mm(theme.Margin), H: p.Panel.H - top - bars - keys}
+	if keys > 0 {
+		p.keypad(Rect{0, p.Panel.H - bars - keys, p.Panel.W, keys})
+	}
+	p.flow(room)
+	p.bottomBar(bars)
+}
+
+// ring draws the two rings of the focus (WCAG 2.4.13: thick and of two tones, so
+// that it is seen on any ground).
+func (p *pen) ring() {
+	if !p.view.Ring || p.view.Focus == "" {
+		return
+	}
+	for _, t := range p.Targets {
+		if t.ID != p.view.Focus {
+			continue
+		}
+		in, out := p.mm(theme.FocusInner), p.mm(theme.FocusOuter)
+		r := t.Rect
+		if !t.Touch {
+			r = r.Grow(p.mm(1.2))
+		}
+		inner := p.pal.Accent
+		if p.view.Scene.Kind == scene.Attract {
+			inner = p.pal.Ink
+		}
+		p.add(Element{Shape: Box, Rect: r.Grow(in), Stroke: inner, Width: in, Radius: t.Radius + in})
+		p.add(Element{Shape: Box, Rect: r.Grow(in + out), Stroke: p.pal.Focus, Width: out, Radius: t.Radius + in + out})
+		return
+	}
+}
+
+// testBand says on every screen that the kiosk trusts test cards.
+func (p *pen) testBand() {
+	if !p.view.Scene.Test {
+		return
+	}
+	f := p.faceAt(theme.Label, scene.TextNormal)
+	n := p.view.Scene.Find("test")
+	words := n.Name.String()
+	w := p.width(words, f) + 2*p.mm(4)
+	r := Rect{(p.Panel.W - w) / 2, 0, w, f.line}
+	p.box(r, p.pal.Bad, p.pal.Bad, 0, 0)
+	p.line(r.X+p.mm(4), r.Y, words, f, p.pal.BadTint, p.pal.Bad)
+	p.target(n, r, 0, -1)
+}

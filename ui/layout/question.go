@@ -1,0 +1,85 @@
+package layout
+
+import (
+	"kosk/device/scene"
+	"kosk/ui/theme"
+)
+
+// field is what the person has typed, large, with a caret that doesn't blink.
+func (p *pen) field(n *scene.Node, w float32) block {
+	lf, f, hf := p.face(theme.Label), p.face(theme.Answer), p.face(theme.Source)
+	f.px, f.cap, f.line = f.px*1.25, f.cap*1.25, f.line*1.25
+	label := p.paraHeight(w, n.Name.String(), lf)
+	hint := p.paraHeight(w, n.Hint.String(), hf)
+	box := max(p.mm(24), f.line+p.mm(8))
+	return block{
+		ids: []string{n.ID}, height: label + p.mm(2) + box + p.mm(3) + hint, gap: p.mm(6),
+		draw: func(r Rect) {
+			p.para(r.X, r.Y, r.W, n.Name.String(), lf, p.pal.Second, p.pal.Paper)
+			b := Rect{r.X, r.Y + label + p.mm(2), r.W, box}
+			stroke := p.pal.AccentText
+			if n.Tone == scene.Bad {
+				stroke = p.pal.Bad
+			}
+			el := p.box(b, p.pal.Card, stroke, 0.9, theme.Corner)
+			value := n.Value.String()
+			x, y := b.X+p.mm(9), b.Y+(b.H-f.line)/2
+			if value != "" {
+				p.line(x, y, value, f, p.pal.Ink, p.pal.Card)
+				x += p.width(value, f) + p.mm(1)
+			}
+			p.box(Rect{x, b.Y + (b.H-f.cap*1.5)/2, p.mm(0.7), f.cap * 1.5}, p.pal.AccentText, p.pal.AccentText, 0, 0)
+			if hint > 0 {
+				p.para(r.X, b.Bottom()+p.mm(3), r.W, n.Hint.String(), hf, p.pal.Second, p.pal.Paper)
+			}
+			p.target(n, b, theme.Corner, el)
+		},
+	}
+}
+
+const (
+	keyHigh theme.MM = 23
+	keyGap  theme.MM = 4
+	padAir  theme.MM = 8
+)
+
+// keypadHeight is what the keys at the foot of a question need.
+func (p *pen) keypadHeight() float32 {
+	keys := p.nodes(scene.Key)
+	if len(keys) == 0 {
+		return 0
+	}
+	rows := float32((len(keys) + 2) / 3)
+	return rows*p.mm(keyHigh) + (rows-1)*p.mm(keyGap) + 2*p.mm(padAir)
+}
+
+// keypad sets the keys as a telephone has them, three in a row (ADA 707.6.2: the
+// twelve-key layout of the tactile keypad).
+func (p *pen) keypad(r Rect) {
+	p.box(r, p.pal.Keys, p.pal.Keys, 0, 0)
+	f := p.face(theme.Key)
+	lf := p.face(theme.Label)
+	w := min((r.W-2*p.mm(theme.Margin)-2*p.mm(keyGap))/3, p.mm(72))
+	left := (r.W - 3*w - 2*p.mm(keyGap)) / 2
+	for i, n := range p.nodes(scene.Key) {
+		k := Rect{
+			left + float32(i%3)*(w+p.mm(keyGap)),
+			r.Y + p.mm(padAir) + float32(i/3)*(p.mm(keyHigh)+p.mm(keyGap)), w, p.mm(keyHigh),
+		}
+		fill := p.pal.Card
+		if n.Icon != "" {
+			fill = p.pal.Tint
+		}
+		el := p.box(k, fill, p.pal.Border, theme.Stroke, theme.Corner)
+		label := n.Name.String()
+		if n.Icon != "" {
+			s, gap := p.mm(8), p.mm(3)
+			x := k.X + (k.W-s-gap-p.width(label, lf))/2
+			p.icon(Rect{x, k.Y + (k.H-s)/2, s, s}, n.Icon, p.pal.AccentText)
+			p.line(x+s+gap, k.Y+(k.H-lf.line)/2, label, lf, p.pal.AccentText, fill)
+		} else {
+			p.line(k.X+(k.W-p.width(label, f))/2, k.Y+(k.H-f.line)/2, label, f, p.pal.Ink, fill)
+		}
+		p.target(n, k, theme.Corner, el)
+	}
+}

@@ -1,0 +1,178 @@
+// Package ui is the kiosk's one window: it shows the current view and turns
+// touches and keys into inputs. It decides nothing and keeps nothing but the
+// view on the panel.
+//
+// Start at New; layout places, kit paints, theme measures.
+package ui
+
+import (
+	"image"
+	"image/color"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/theme"
+
+	"kosk/device/scene"
+	"kosk/ui/kit"
+	"kosk/ui/layout"
+	housetheme "kosk/ui/theme"
+)
+
+// A Panel says what the window is drawn on.
+type Panel struct {
+	WidthMM    float32 // of the lit area: pixels come from it, EN 301 549, 5.1.4
+	W, H       int     // pixels; 0: the whole screen
+	FullScreen bool
+}
+
+// A Painted is one frame on the panel, for the trace: places, never contents.
+type Painted struct {
+	Scene   string          `json:"scene"`
+	Lang    string          `json:"lang"`
+	Focus   string          `json:"focus,omitempty"`
+	Page    int             `json:"page"`
+	Pages   int             `json:"pages"`
+	Shown   time.Time       `json:"shown"` // when the view came
+	At      time.Time       `json:"at"`    // when its frame was painted
+	Targets []PaintedTarget `json:"targets"`
+}
+
+// A PaintedTarget is where a node lies, in pixels.
+type PaintedTarget struct {
+	ID    string  `json:"id"`
+	Role  string  `json:"role"`
+	X     float32 `json:"x"`
+	Y     float32 `json:"y"`
+	W     float32 `json:"w"`
+	H     float32 `json:"h"`
+	Touch bool    `json:"touch"`
+}
+
+// A Window is the kiosk's window.
+type Window struct {
+	window  fyne.Window
+	panel   Panel
+	input   func(scene.Input)
+	painted func(Painted)
+
+	// All of these belong to Fyne's main goroutine.
+	view    scene.View
+	drawing layout.Drawing
+	shown   time.Time
+	told    bool
+	beacon  *canvas.Raster
+	sized   fyne.Size
+}
+
+// New makes the window. input is called for every touch and key, painted (when
+// it is not nil) after each frame that shows a new view; both on Fyne's main
+// goroutine, so they must not block.
+func New(app fyne.App, panel Panel, input func(scene.Input), painted func(Painted)) *Window {
+	app.Settings().SetTheme(plain{theme.DefaultTheme()})
+	w := &Window{window: app.NewWindow("Köşk"), panel: panel, input: input, painted: painted}
+	w.window.SetPadded(false)
+	w.beacon = canvas.NewRaster(w.frame)
+	if panel.FullScreen {
+		w.window.SetFullScreen(true)
+	} else {
+		w.window.Resize(fyne.NewSize(float32(panel.W), float32(panel.H)))
+	}
+	w.window.SetContent(container.New(watch{w}, w.beacon))
+	w.listen()
+	return w
+}
+
+// Fyne is the window itself, for cmd to show and run.
+func (w *Window) Fyne() fyne.Window { return w.window }
+
+// Show puts a view on the panel. It may be called from any goroutine.
+func (w *Window) Show(v scene.View) {
+	fyne.Do(func() {
+		w.view = v
+		w.draw()
+	})
+}
+
+// draw lays the current view out anew.
+func (w *Window) draw() {
+	c := w.window.Canvas()
+	size, scale := c.Size(), c.Scale()
+	if w.view.Scene.ID == "" || size.Width < 1 {
+		return
+	}
+	px := size.Width * scale
+	mm := w.panel.WidthMM
+	if size.Width > size.Height { // a landscape panel is as wide as it is
+		mm = max(mm, 1)
+	}
+	w.drawing = layout.Lay(w.view, layout.Panel{
+		W: px, H: size.Height * scale, PxPerMM: px / mm, Measure: kit.Measure,
+	})
+	pal := housetheme.PaletteOf(w.view.Contrast)
+	page := kit.Build(w.drawing, scale, pal.Pressed, w.touched)
+	ground := canvas.NewRectangle(w.drawing.Ground)
+	w.shown, w.told = time.Now(), false
+	w.beacon = canvas.NewRaster(w.frame)
+	w.window.SetContent(container.New(watch{w}, ground, page, w.beacon))
+	c.Focus(nil)
+}
+
+// touched turns a touch into an input: the turn of a page is a focus on the
+// first node of the other page, so that voice and eye stay together.
+func (w *Window) touched(id string) {
+	turn := map[string]int{scene.TurnNext: 1, scene.TurnBack: -1}[id]
+	if turn == 0 {
+		w.input(scene.Input{Activate: id})
+		return
+	}
+	w.input(scene.Input{Focus: w.drawing.Firsts[w.drawing.Page+turn]})
+}
+
+// frame is called by Fyne while it paints: it tells that the view is on the
+// panel. It draws one clear pixel.
+func (w *Window) frame(int, int) image.Image {
+	if !w.told && w.view.Scene.ID != "" && w.painted != nil {
+		w.told = true
+		w.painted(w.report())
+	}
+	return image.NewUniform(color.Transparent)
+}
+
+func (w *Window) report() Painted {
+	p := Painted{
+		Scene: w.view.Scene.ID, Lang: string(w.view.Scene.Lang), Focus: w.view.Focus,
+		Page: w.drawing.Page, Pages: w.drawing.Pages, Shown: w.shown, At: time.Now(),
+	}
+	for _, t := range w.drawing.Targets {
+		p.Targets = append(p.Targets, PaintedTarget{
+			t.ID, t.Role.String(), t.Rect.X, t.Rect.Y, t.Rect.W, t.Rect.H, t.Touch,
+		})
+	}
+	return p
+}
+
+// watch lays the window's three layers over each other and draws the view anew
+// when the window gets its size.
+type watch struct{ w *Window }
+
+func (l watch) MinSize([]fyne.CanvasObject) fyne.Size { return fyne.NewSize(1, 1) }
+
+func (l watch) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	for _, o := range objects {
+		if o == l.w.beacon {
+			o.Resize(fyne.NewSize(1, 1))
+			continue
+		}
+		o.Resize(size)
+	}
+	if l.w.sized != size {
+		l.w.sized = size
+		fyne.Do(l.w.draw)
+	}
+}
+
+// plain is Fyne's own theme; only its fonts are used.
+type plain struct{ fyne.Theme }
