@@ -264,3 +264,6 @@ func (r *Registry) store(s Station) error {
 	}
 	return replace(r.path(s.Name), append(b, '\n'))
 }
+
+// CodeOpen says whether a one-time code waits to be used.
+func (s Station) CodeOpen(now time.Time) bool { return s.Code != nil && !now.After(s.Code.Expires) }
