@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/registry"
+	"kosk/cmd/bus/server"
+)
+
+type serveCommand struct {
+	folder
+	Listen   string `default:"127.0.0.1:7443" help:"Address for the kiosks; port 0 takes a free one."`
+	Log      string `type:"path" help:"File for the log, JSON lines; standard error when absent."`
+	PortFile string `type:"path" help:"File to write the port into once it listens."`
+	Instance string `default:"AZ-TEST" help:"X-Road instance."`
+	Member   string `default:"10001" help:"X-Road member of the bus."`
+	Dialect  string `enum:"old,new" default:"new" help:"Spelling of X-Road errors: old (to 7.7) or new (from 7.8)."`
+}
+
+// Run serves until ctx ends.
+func (c serveCommand) Run(ctx context.Context) (err error) {
+	if !registry.Name.MatchString(c.Instance) || !registry.Name.MatchString(c.Member) {
+		return fmt.Errorf("instance or member: %w", registry.ErrName)
+	}
+	log, closeLog, err := c.openLog()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeLog()) }()
+	reg, err := registry.Open(c.Dir)
+	if err != nil {
+		return err
+	}
+	book, err := ledger.OpenFile(c.ledger())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	if n := book.Cut(); n > 0 {
+		log.Warn("torn tail cut", "bytes", n)
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s, err := server.New(ctx, server.Config{
+		Registry: reg, Ledger: book, Log: log, Socket: c.socket(), Host: host, Dialect: server.Dialect(c.Dialect),
+		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
+	})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	if err := c.tellPort(l); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	log.Info("serving", "address", l.Addr().String())
+	defer log.Info("stopped")
+	return s.Run(ctx, l)
+}
+
+func (c serveCommand) openLog() (*slog.Logger, func() error, error) {
+	var w io.Writer = os.Stderr
+	end := func() error { return nil }
+	if c.Log != "" {
+		f, err := os.OpenFile(c.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("log: %w", err)
+		}
+		w, end = f, f.Close
+	}
+	return slog.New(slog.NewJSONHandler(w, nil)), end, nil
+}
+
+// tellPort writes the port as a whole: who waits for the file reads all of it.
+func (c serveCommand) tellPort(l net.Listener) error {
+	if c.PortFile == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return fmt.Errorf("port file: %w", err)
+	}
+	tmp := filepath.Join(filepath.Dir(c.PortFile), "."+filepath.Base(c.PortFile)+".new")
+	if err := os.WriteFile(tmp, []byte(port+"\n"), 0o644); err != nil {
+		return fmt.Errorf("port file: %w", err)
+	}
+	return os.Rename(tmp, c.PortFile)
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// ErrNotServing says that no bus listens on the socket.
+var ErrNotServing = errors.New("bus is not serving")
+
+// Status is what the bus tells its operator: counters, nothing personal.
+type Status struct {
+	Since      time.Time `json:"since"`      // of this process
+	Accepted   int64     `json:"accepted"`   // submissions in the ledger
+	Effects    int64     `json:"effects"`    // decisions in the ledger, at most one for each
+	Duplicates int64     `json:"duplicates"` // submissions answered again, since then
+	Refused    int64     `json:"refused"`    // envelopes not accepted, since then
+	Lookups    int64     `json:"lookups"`    // since then
+	Stations   int       `json:"stations"`
+	Faults     []Fault   `json:"faults"`
+}
+
+// Status is how the bus stands now.
+func (s *Server) Status() (Status, error) {
+	stations, err := s.Registry.Stations()
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{
+		Since: s.since, Accepted: s.accepted.Load(), Effects: s.effects.Load(), Duplicates: s.duplicates.Load(),
+		Refused: s.refused.Load(), Lookups: s.lookups.Load(), Stations: len(stations), Faults: s.faults.list(),
+	}, nil
+}
+
+// control answers the operator's commands. Who may open the socket may do all.
+func (s *Server) control() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		st, err := s.Status()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		writeJSON(w, http.StatusOK, st)
+	})
+	mux.HandleFunc("POST /faults", func(w http.ResponseWriter, r *http.Request) {
+		var f Fault
+		err := json.NewDecoder(io.LimitReader(r.Body, maxQuestion)).Decode(&f)
+		if err == nil {
+			err = s.faults.add(f)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.Log.Info("fault set", "fault", f.Name, "service", f.Service, "times", f.Times)
+		if f.Name == FaultWrongCertificate {
+			s.hangUp()
+		}
+		writeJSON(w, http.StatusOK, s.faults.list())
+	})
+	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
+		s.faults.clear()
+		s.Log.Info("faults cleared")
+		writeJSON(w, http.StatusOK, s.faults.list())
+	})
+	return mux
+}
+
+// listenUnix listens on a socket for this user alone. The caller holds the
+// ledger, so a socket that is there already was left by a bus that is gone.
+func listenUnix(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// A Control sends commands to a bus that is serving on this machine.
+type Control struct{ Socket string }
+
+// Status asks for the counters.
+func (c Control) Status(ctx context.Context) (Status, error) {
+	var st Status
+	err := c.do(ctx, http.MethodGet, "/status", nil, &st)
+	return st, err
+}
+
+// SetFault sets a fault and returns all that are set.
+func (c Control) SetFault(ctx context.Context, f Fault) ([]Fault, error) {
+	var all []Fault
+	err := c.do(ctx, http.MethodPost, "/faults", f, &all)
+	return all, err
+}
+
+// ClearFaults clears all faults.
+func (c Control) ClearFaults(ctx context.Context) error {
+	var all []Fault
+	return c.do(ctx, http.MethodDelete, "/faults", nil, &all)
+}
+
+func (c Control) do(ctx context.Context, method, path string, in, out any) error {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://bus"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return ErrNotServing
+	}
+	if err != nil {
+		return fmt.Errorf("ask bus: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxQuestion))
+		return fmt.Errorf("bus says: %s", bytes.TrimSpace(text))
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}

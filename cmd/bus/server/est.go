@@ -1,0 +1,108 @@
+package server
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"kosk/cmd/bus/registry"
+)
+
+// maxCSR bounds the body of an enrolment.
+const maxCSR = 16 << 10
+
+// caCerts hands out the CA's certificate. RFC 7030, 4.1. Nobody need trust the
+// connection: the kiosk compares the certificate with its code.
+func (s *Server) caCerts(w *recorder, _ *http.Request) {
+	s.writeCerts(w, "application/pkcs7-mime", s.Registry.Keys().CA)
+}
+
+// simpleEnroll spends a one-time code. RFC 7030, 4.2.
+func (s *Server) simpleEnroll(w *recorder, r *http.Request) {
+	station, secret, ok := r.BasicAuth()
+	if !ok {
+		challenge(w)
+		return
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCSR))
+	if err != nil {
+		http.Error(w, "request too long", http.StatusRequestEntityTooLarge)
+		return
+	}
+	csr, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		http.Error(w, "body is not base64", http.StatusBadRequest)
+		return
+	}
+	cert, err := s.Registry.Enrol(station, secret, csr, time.Now())
+	switch {
+	case errors.Is(err, registry.ErrCode):
+		challenge(w)
+	case errors.Is(err, registry.ErrCSR):
+		http.Error(w, "certificate request refused", http.StatusBadRequest)
+	case err != nil:
+		s.Log.Error("enrolment failed", "err", err)
+		http.Error(w, "registry failed", http.StatusInternalServerError)
+	default:
+		w.station = station
+		s.writeCerts(w, "application/pkcs7-mime; smime-type=certs-only", cert)
+	}
+}
+
+func challenge(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="enrolment with a one-time code"`)
+	http.Error(w, "code wrong, used or expired", http.StatusUnauthorized)
+}
+
+func (s *Server) writeCerts(w http.ResponseWriter, kind string, certs ...*x509.Certificate) {
+	der, err := certsOnly(certs)
+	if err != nil {
+		s.Log.Error("enrolment failed", "err", err)
+		http.Error(w, "encoding", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Transfer-Encoding", "base64")
+	_, _ = io.WriteString(w, base64.StdEncoding.EncodeToString(der)) // the client may have gone
+}
+
+var (
+	oidData       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
+	oidSignedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
+)
+
+// certsOnly is a CMS SignedData that holds certificates and signs nothing.
+// RFC 5652, 5.1; RFC 7030, 4.1.3.
+func certsOnly(certs []*x509.Certificate) ([]byte, error) {
+	var all []byte
+	for _, c := range certs {
+		all = append(all, c.Raw...)
+	}
+	type content struct {
+		Type asn1.ObjectIdentifier
+	}
+	type signedData struct {
+		Version      int
+		Algorithms   asn1.RawValue
+		Content      content
+		Certificates asn1.RawValue
+		Signers      asn1.RawValue
+	}
+	emptySet := asn1.RawValue{Tag: asn1.TagSet, IsCompound: true}
+	inner, err := asn1.Marshal(signedData{
+		Version: 1, Algorithms: emptySet, Content: content{oidData}, Signers: emptySet,
+		Certificates: asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: all},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return asn1.Marshal(struct {
+		Type    asn1.ObjectIdentifier
+		Content asn1.RawValue
+	}{oidSignedData, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: inner}})
+}

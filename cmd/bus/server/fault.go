@@ -1,0 +1,174 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// The scripted faults. They act on what the operator names: "intake" (the
+// submissions), a look-up service, or the service of requests at its agency.
+// A fault without a service acts on everything.
+const (
+	faultLostAnswer       = "lost-answer"       // applies, then the connection breaks
+	faultDown             = "down"              // nobody answers behind the bus
+	faultSlow             = "slow"              // the answer takes its time
+	faultWrongSchema      = "wrong-schema"      // applies, answers with JSON of another shape
+	faultRefuse           = "refuse"            // says no
+	FaultWrongCertificate = "wrong-certificate" // the listener shows a stranger's certificate
+)
+
+// Faults are the names of all.
+func Faults() []string {
+	return []string{faultLostAnswer, faultDown, faultSlow, faultWrongSchema, faultRefuse, FaultWrongCertificate}
+}
+
+// A Fault is one that is set.
+type Fault struct {
+	Name    string        `json:"name"`
+	Service string        `json:"service,omitempty"`
+	Times   int           `json:"times,omitempty"` // how often still; 0: until it is cleared
+	Delay   time.Duration `json:"delay,omitempty"` // of slow, and before lost-answer breaks; nanoseconds
+}
+
+// slowDelay is how long "slow" takes when no delay is given.
+const slowDelay = 3 * time.Second
+
+// faults are those that are set, the oldest first.
+type faults struct {
+	mu      sync.Mutex // guards both below
+	set     []Fault
+	changed chan struct{} // closed at the next change
+}
+
+func newFaults() *faults { return &faults{changed: make(chan struct{})} }
+
+func (f *faults) add(fault Fault) error {
+	if !slices.Contains(Faults(), fault.Name) {
+		return fmt.Errorf("no fault is called %q", fault.Name)
+	}
+	if fault.Times < 0 || fault.Delay < 0 {
+		return fmt.Errorf("times and delay can't be negative")
+	}
+	if fault.Name == faultSlow && fault.Delay == 0 {
+		fault.Delay = slowDelay
+	}
+	f.change(func() { f.set = append(f.set, fault) })
+	return nil
+}
+
+func (f *faults) clear() { f.change(func() { f.set = nil }) }
+
+func (f *faults) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *faults) list() []Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.set)
+}
+
+// has says whether a fault fits, and uses up nothing.
+func (f *faults) has(name, service string) bool {
+	return slices.ContainsFunc(f.list(), func(fault Fault) bool { return fault.fits(name, service) })
+}
+
+func (f Fault) fits(name, service string) bool {
+	return f.Name == name && (f.Service == "" || f.Service == service)
+}
+
+// take uses up one turn of the first fault that fits.
+func (f *faults) take(name, service string) (Fault, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.set {
+		fault := f.set[i]
+		if !fault.fits(name, service) {
+			continue
+		}
+		if fault.Times == 1 {
+			f.set = slices.Delete(f.set, i, i+1)
+		} else if fault.Times > 1 {
+			f.set[i].Times--
+		}
+		return fault, true
+	}
+	return Fault{}, false
+}
+
+// disturbed lets the named faults act on a call, in their order. true says
+// that the call has been answered, or never will be.
+func (s *Server) disturbed(m *message, service string, names ...string) bool {
+	for _, name := range names {
+		fault, ok := s.faults.take(name, service)
+		if !ok {
+			continue
+		}
+		s.Log.Info("fault acts", "fault", name, "service", service, "id", m.id)
+		switch name {
+		case faultSlow:
+			if pause(m.req.Context(), fault.Delay) != nil {
+				return true
+			}
+			continue
+		case faultDown:
+			typ := errServiceFailed
+			if service == serviceCode {
+				typ = errNetwork
+			}
+			s.xroadError(m, http.StatusInternalServerError, typ, "service does not answer")
+		case faultRefuse:
+			s.xroadError(m, http.StatusInternalServerError, errAccessDenied, "request is not allowed")
+		case faultWrongSchema:
+			writeJSON(m, http.StatusOK, []string{"unexpected"})
+		case faultLostAnswer:
+			_ = pause(m.req.Context(), fault.Delay)
+			panic(http.ErrAbortHandler) // breaks the connection, see net/http
+		}
+		return true
+	}
+	return false
+}
+
+// atAgency lets faults act on an agency's work on a request: down holds it
+// until the fault is cleared, slow delays it, refuse makes it say no.
+func (f *faults) atAgency(ctx context.Context, service string) (refuse bool, err error) {
+	if fault, ok := f.take(faultSlow, service); ok {
+		if err := pause(ctx, fault.Delay); err != nil {
+			return false, err
+		}
+	}
+	for {
+		f.mu.Lock()
+		changed := f.changed
+		f.mu.Unlock()
+		if !f.has(faultDown, service) {
+			_, refuse = f.take(faultRefuse, service)
+			return refuse, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-changed:
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,332 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"kosk/cmd/bus/agency"
+	"kosk/cmd/bus/ledger"
+	"kosk/device/request"
+)
+
+// The reasons that the intake itself gives. Those of agencies are in agency.
+const (
+	reasonUnknownCall       = "unknown_call"
+	reasonUnknownSubmission = "unknown_submission"
+	reasonBadID             = "bad_id"
+	reasonInFlight          = "in_flight"
+	reasonBusy              = "busy"
+	reasonOtherContent      = "other_content"
+	reasonTooLarge          = "too_large"
+	reasonBadEnvelope       = "bad_envelope"
+	reasonBadSignature      = "bad_signature"
+	reasonUnknownVersion    = "unknown_version"
+	reasonWrongStation      = "wrong_station"
+	reasonWrongID           = "wrong_id"
+)
+
+// The states of a submission.
+const (
+	stateAccepted = "accepted"
+	stateInWork   = "in_work"
+	stateDone     = "done"
+	stateRefused  = "refused"
+)
+
+// A standing is the answer about one submission.
+type standing struct {
+	State   string           `json:"state"`
+	Receipt []byte           `json:"receipt"`
+	Outcome *request.Outcome `json:"outcome,omitempty"`
+	Reason  string           `json:"reason,omitempty"`
+}
+
+// provide routes the provider's calls by method and path.
+func (s *Server) provide(m *message) {
+	parts := strings.Split(m.path, "/")
+	route := m.req.Method + " " + parts[0]
+	if len(parts) > 1 {
+		route += "/" + parts[1]
+	}
+	switch {
+	case route == "PUT v1/submissions" && len(parts) == 3:
+		m.call = "submit"
+		s.submission(m, parts[2], s.put)
+	case route == "GET v1/submissions" && len(parts) == 3:
+		m.call = "standing"
+		s.submission(m, parts[2], s.get)
+	case route == "POST v1/lookups" && len(parts) == 3:
+		m.call = "lookup"
+		s.lookup(m, parts[2])
+	case route == "GET v1/time" && len(parts) == 2:
+		m.call = "time"
+		writeJSON(m, http.StatusOK, map[string]time.Time{"time": time.Now().UTC()})
+	case route == "GET v1/keys" && len(parts) == 2:
+		m.call = "keys"
+		s.publicKeys(m)
+	default:
+		writeReason(m, http.StatusNotFound, reasonUnknownCall)
+	}
+}
+
+// publicKeys tells an enrolled kiosk what it seals to and verifies with.
+func (s *Server) publicKeys(m *message) {
+	keys := s.Registry.Keys()
+	receipt, err := x509.MarshalPKIXPublicKey(&keys.Receipt.PublicKey)
+	if err != nil {
+		s.xroadError(m, http.StatusInternalServerError, errInternal, "keys")
+		return
+	}
+	p := s.Provider
+	writeJSON(m, http.StatusOK, map[string]any{
+		"recipient": keys.Identity.Recipient().String(), "receipt_key": receipt,
+		"instance": p.Instance, "class": p.Class, "member": p.Member, "subsystem": p.Subsystem,
+	})
+}
+
+// submission reads the id of a call about one.
+func (s *Server) submission(m *message, text string, call func(*message, request.ID)) {
+	id, err := request.ParseID(text)
+	if err != nil {
+		writeReason(m, http.StatusBadRequest, reasonBadID)
+		return
+	}
+	m.id = text
+	call(m, id)
+}
+
+// begin marks the id as being submitted; false when it is already.
+func (s *Server) begin(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inFlight[id] {
+		return false
+	}
+	s.inFlight[id] = true
+	return true
+}
+
+func (s *Server) end(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.inFlight, id)
+}
+
+func (s *Server) flying(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inFlight[id]
+}
+
+func later(m *message, status int, reason string) {
+	m.Header().Set("Retry-After", "1")
+	writeReason(m, status, reason)
+}
+
+// put accepts a submission: once for ever under its id.
+func (s *Server) put(m *message, id request.ID) {
+	if s.disturbed(m, serviceCode, faultSlow, faultDown, faultRefuse) {
+		return
+	}
+	select {
+	case s.submitting <- struct{}{}:
+		defer func() { <-s.submitting }()
+	default:
+		later(m, http.StatusTooManyRequests, reasonBusy)
+		return
+	}
+	if !s.begin(m.id) {
+		later(m, http.StatusConflict, reasonInFlight)
+		return
+	}
+	defer s.end(m.id)
+	e, created, ok := s.accept(m, id)
+	if !ok || s.disturbed(m, serviceCode, faultLostAnswer, faultWrongSchema) {
+		return
+	}
+	receipt, err := s.receipt(id, e, m.body)
+	if err != nil {
+		s.xroadError(m, http.StatusInternalServerError, errInternal, "receipt")
+		return
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+	}
+	writeJSON(m, status, standing{State: stateAccepted, Receipt: receipt})
+}
+
+// accept checks the envelope and writes it into the ledger. When ok is false it
+// has answered.
+func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok bool) {
+	body := packSubmission(m.station, m.body)
+	e, known, err := s.Ledger.Get(m.req.Context(), submissionKey(m.id))
+	switch {
+	case err == nil && bytes.Equal(known, body):
+		s.duplicates.Add(1)
+		return e, false, true
+	case err == nil:
+		writeReason(m, http.StatusUnprocessableEntity, reasonOtherContent)
+		return e, false, false
+	case !errors.Is(err, ledger.ErrNotFound):
+		s.ledgerFailed(m, err)
+		return e, false, false
+	}
+	draft, err := s.open(m.body)
+	if reason := s.objection(m, id, draft, err); reason != "" {
+		s.refused.Add(1)
+		writeReason(m, http.StatusBadRequest, reason)
+		return e, false, false
+	}
+	e, created, err = s.Ledger.Append(m.req.Context(), submissionKey(m.id), body)
+	if err != nil {
+		s.ledgerFailed(m, err)
+		return e, false, false
+	}
+	s.accepted.Add(1)
+	s.work.add(m.id)
+	return e, created, true
+}
+
+// objection says why an envelope can't be accepted, or "".
+func (s *Server) objection(m *message, id request.ID, d request.Draft, err error) string {
+	switch {
+	case errors.Is(err, request.ErrVersion):
+		return reasonUnknownVersion
+	case errors.Is(err, request.ErrSignature), errors.Is(err, request.ErrStation):
+		return reasonBadSignature
+	case err != nil:
+		return reasonBadEnvelope
+	case d.Station != m.station:
+		return reasonWrongStation
+	case d.ID != id:
+		return reasonWrongID
+	}
+	return ""
+}
+
+func (s *Server) open(sealed []byte) (request.Draft, error) {
+	return request.Open(sealed, s.Registry.Keys().Identity, s.Registry.StationKeys)
+}
+
+// ledgerFailed answers that the outcome is unknown, and ends the bus when it is
+// unknown to the bus as well.
+func (s *Server) ledgerFailed(m *message, err error) {
+	s.Log.Error("ledger failed", "err", err)
+	if errors.Is(err, ledger.ErrUnknown) {
+		s.fail(err)
+	}
+	s.xroadError(m, http.StatusInternalServerError, errInternal, "ledger")
+}
+
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default: // it ends already
+	}
+}
+
+// receipt makes the receipt of an entry: always the same bytes.
+func (s *Server) receipt(id request.ID, e ledger.Entry, sealed []byte) ([]byte, error) {
+	return request.SignReceipt(request.Receipt{
+		ID: id, Hash: sha256.Sum256(sealed), Seq: e.Seq, ReceivedAt: e.At, Previous: e.Previous,
+	}, s.Registry.Keys().Receipt)
+}
+
+func (s *Server) signCertificate(c request.Certificate) ([]byte, error) {
+	return request.SignCertificate(c, s.Registry.Keys().Receipt)
+}
+
+// get tells how a submission stands, to its own station alone.
+func (s *Server) get(m *message, id request.ID) {
+	if s.disturbed(m, serviceCode, faultSlow, faultDown) {
+		return
+	}
+	wait, ok := waitOf(m.req.URL.Query().Get("wait"))
+	if !ok {
+		writeReason(m, http.StatusBadRequest, agency.ReasonBadQuestion)
+		return
+	}
+	e, body, err := s.Ledger.Get(m.req.Context(), submissionKey(m.id))
+	var station string
+	var sealed []byte
+	if err == nil {
+		station, sealed, err = unpackSubmission(body)
+	}
+	switch {
+	case errors.Is(err, ledger.ErrNotFound) && s.flying(m.id):
+		later(m, http.StatusConflict, reasonInFlight)
+		return
+	case errors.Is(err, ledger.ErrNotFound), err == nil && station != m.station:
+		writeReason(m, http.StatusNotFound, reasonUnknownSubmission)
+		return
+	case err != nil:
+		s.ledgerFailed(m, err)
+		return
+	}
+	s.stand(m, id, e, sealed, wait)
+}
+
+// stand answers with the standing, as soon as there is a decision or the wait is over.
+func (s *Server) stand(m *message, id request.ID, e ledger.Entry, sealed []byte, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(m.req.Context(), wait)
+	defer cancel()
+	_, _ = s.Ledger.Wait(ctx, outcomeKey(m.id)) // what matters is what stands there then
+	var st standing
+	var err error
+	if st.Receipt, err = s.receipt(id, e, sealed); err != nil {
+		s.xroadError(m, http.StatusInternalServerError, errInternal, "receipt")
+		return
+	}
+	decision, err := s.decision(m.req.Context(), m.id)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound) && s.work.working(m.id):
+		st.State = stateInWork
+	case errors.Is(err, ledger.ErrNotFound):
+		st.State = stateAccepted
+	case err != nil:
+		s.ledgerFailed(m, err)
+		return
+	case decision.Outcome != nil:
+		st.State, st.Outcome = stateDone, decision.Outcome
+	default:
+		st.State, st.Reason = stateRefused, decision.Reason
+	}
+	writeJSON(m, http.StatusOK, st)
+}
+
+// waitOf reads ?wait=SECONDS; more than the longest wait is the longest.
+func waitOf(text string) (time.Duration, bool) {
+	if text == "" {
+		return 0, true
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return min(time.Duration(n)*time.Second, longestWait), err == nil
+}
+
+// lookup asks an agency a question that changes nothing.
+func (s *Server) lookup(m *message, service string) {
+	if !agency.Answers(service) {
+		writeReason(m, http.StatusNotFound, agency.ReasonUnknownService)
+		return
+	}
+	m.call = "lookup " + service
+	s.lookups.Add(1)
+	if s.disturbed(m, service, faultSlow, faultDown, faultRefuse, faultLostAnswer, faultWrongSchema) {
+		return
+	}
+	if len(m.body) > maxQuestion || !json.Valid(m.body) {
+		writeReason(m, http.StatusBadRequest, agency.ReasonBadQuestion)
+		return
+	}
+	a := s.agencies.Lookup(service, m.body, time.Now())
+	writeJSON(m, a.Status, a.Body)
+}

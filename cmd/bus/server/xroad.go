@@ -1,0 +1,232 @@
+package server
+
+import (
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"kosk/device/request"
+)
+
+// A Dialect is a spelling of X-Road's error types.
+type Dialect string
+
+// The dialects.
+const (
+	DialectOld Dialect = "old" // up to 7.7: Server.ServerProxy.AccessDenied
+	DialectNew Dialect = "new" // from 7.8: server.serverproxy.access_denied
+)
+
+// Error types in the old spelling. Their HTTP status is 500 in practice.
+const (
+	errBadRequest    = "Client.BadRequest"
+	errClientID      = "Server.ClientProxy.InvalidClientIdentifier"
+	errAuthenticate  = "Server.ClientProxy.SslAuthenticationFailed"
+	errAccessDenied  = "Server.ServerProxy.AccessDenied"
+	errUnknownMember = "Server.ServerProxy.UnknownMember"
+	errUnknownSvc    = "Server.ServerProxy.UnknownService"
+	errServiceFailed = "Server.ServerProxy.ServiceFailed.HttpError"
+	errNetwork       = "Server.ServerProxy.NetworkError"
+	errInternal      = "Server.ServerProxy.InternalError"
+)
+
+// spell gives an error type in the dialect.
+func (d Dialect) spell(typ string) string {
+	if d != DialectNew {
+		return typ
+	}
+	var b strings.Builder
+	for i, r := range typ {
+		proxy := strings.HasSuffix(typ[:i], "Server") || strings.HasSuffix(typ[:i], "Client")
+		if unicode.IsUpper(r) && i > 0 && typ[i-1] != '.' && !(r == 'P' && proxy) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// A message is one X-Road message on its way through the handlers.
+type message struct {
+	*recorder
+	req  *http.Request
+	path string // after the service code, without its first slash
+	body []byte
+}
+
+// xroadError answers as the bus itself. PR-REST, 4.6.
+func (s *Server) xroadError(w http.ResponseWriter, status int, typ, text string) {
+	typ = s.Dialect.spell(typ)
+	w.Header().Set("X-Road-Error", typ)
+	writeJSON(w, status, map[string]string{"type": typ, "message": text, "detail": w.Header().Get("X-Road-Request-Id")})
+}
+
+// writeJSON answers as the provider.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil { // a broken program: nothing that we answer can't be marshalled
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // the client may have gone
+}
+
+func writeReason(w http.ResponseWriter, status int, reason string) {
+	writeJSON(w, status, map[string]string{"reason": reason})
+}
+
+// message does what security servers do for every message, and hands it to the
+// provider's calls.
+func (s *Server) message(w *recorder, r *http.Request) {
+	m := &message{recorder: w, req: r}
+	h := w.Header()
+	h.Set("X-Road-Request-Id", uuid())
+	if id := r.Header.Get("X-Road-Id"); id != "" {
+		h.Set("X-Road-Id", id)
+	} else {
+		h.Set("X-Road-Id", uuid())
+	}
+	if !s.address(m) || !s.authenticate(m) || !s.readBody(m) {
+		return
+	}
+	h.Set("X-Road-Request-Hash", requestHash(r, m.body))
+	s.provide(m)
+}
+
+// address checks that the path names our service. PR-REST, 4.1.
+func (s *Server) address(m *message) bool {
+	parts := strings.SplitN(strings.TrimPrefix(m.req.URL.EscapedPath(), "/r1/"), "/", 6)
+	for i := range parts[:min(5, len(parts))] {
+		part, err := url.PathUnescape(parts[i])
+		if err != nil {
+			s.xroadError(m, http.StatusBadRequest, errBadRequest, "path is not percent-encoded")
+			return false
+		}
+		parts[i] = part
+	}
+	p := s.Provider
+	switch {
+	case len(parts) < 5:
+		s.xroadError(m, http.StatusBadRequest, errBadRequest, "path names no service")
+		return false
+	case parts[0] != p.Instance || parts[1] != p.Class || parts[2] != p.Member || parts[3] != p.Subsystem:
+		s.xroadError(m, http.StatusInternalServerError, errUnknownMember, "no such subsystem")
+		return false
+	case parts[4] != serviceCode || len(parts) < 6:
+		s.xroadError(m, http.StatusInternalServerError, errUnknownSvc, "no such service")
+		return false
+	}
+	m.path = parts[5]
+	m.Header().Set("X-Road-Service", strings.Join(parts[:5], "/"))
+	return true
+}
+
+// serviceCode of the one service that kiosks use.
+const serviceCode = "intake"
+
+// authenticate checks the station's certificate and that the client it says it
+// is, is itself: a subsystem of the bus's member with the station's name.
+func (s *Server) authenticate(m *message) bool {
+	if len(m.req.TLS.PeerCertificates) == 0 {
+		s.xroadError(m, http.StatusInternalServerError, errAuthenticate, "no client certificate")
+		return false
+	}
+	station, ok := s.Registry.Holds(m.req.TLS.PeerCertificates[0])
+	if !ok {
+		s.xroadError(m, http.StatusInternalServerError, errAccessDenied, "unknown station")
+		return false
+	}
+	m.station = station
+	client := m.req.Header.Get("X-Road-Client")
+	if client == "" {
+		s.xroadError(m, http.StatusBadRequest, errBadRequest, "X-Road-Client is missing")
+		return false
+	}
+	given, err := url.PathUnescape(client)
+	if err != nil || given != s.Provider.Instance+"/"+s.Provider.Class+"/"+s.Provider.Member+"/"+station {
+		s.xroadError(m, http.StatusInternalServerError, errClientID, "X-Road-Client is not the station of the certificate")
+		return false
+	}
+	m.Header().Set("X-Road-Client", client)
+	return true
+}
+
+// readBody reads at most what a submission may hold.
+func (s *Server) readBody(m *message) bool {
+	var err error
+	m.body, err = io.ReadAll(http.MaxBytesReader(m.ResponseWriter, m.req.Body, request.MaxSealed))
+	if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
+		writeReason(m, http.StatusRequestEntityTooLarge, reasonTooLarge)
+		return false
+	}
+	return err == nil // else the client has gone
+}
+
+// requestHash is SHA-512 over the request line, the X-Road headers in a fixed
+// order, and the SHA-512 of the body; base64. PR-REST leaves the form to the
+// security server.
+func requestHash(r *http.Request, body []byte) string {
+	h := sha512.New()
+	fmt.Fprintf(h, "%s %s\r\n", r.Method, r.URL.RequestURI())
+	for _, name := range []string{"X-Road-Client", "X-Road-Id", "X-Road-Issue", "X-Road-Userid", "Content-Type"} {
+		fmt.Fprintf(h, "%s: %s\r\n", name, r.Header.Get(name))
+	}
+	sum := sha512.Sum512(body)
+	h.Write(sum[:])
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// uuid is a random one. RFC 9562, 5.4.
+func uuid() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	b[6] = b[6]&0x0F | 0x40
+	b[8] = b[8]&0x3F | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// A recorder remembers what was answered, for the log.
+type recorder struct {
+	http.ResponseWriter
+	status        int
+	call, station string
+	id            string
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// logged writes one line for each answer: call, station, id, status. Neither
+// path nor body, which could be personal.
+func (s *Server) logged(call string, h func(*recorder, *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		rec := &recorder{ResponseWriter: w, call: call}
+		defer func() {
+			s.Log.LogAttrs(r.Context(), slog.LevelInfo, "answered",
+				slog.String("call", rec.call), slog.String("station", rec.station), slog.String("id", rec.id),
+				slog.Int("status", rec.status), slog.String("error", rec.Header().Get("X-Road-Error")),
+				slog.Int64("ms", time.Since(start).Milliseconds()),
+				slog.String("request_id", rec.Header().Get("X-Road-Request-Id")))
+		}()
+		h(rec, r)
+	}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"kosk/cmd/bus/registry"
+)
+
+type stationCommand struct {
+	Add stationAdd `cmd:"" help:"Register a station, or give it a new code, and print the code."`
+	Ls  stationLs  `cmd:"" help:"List the stations."`
+}
+
+type stationAdd struct {
+	folder
+	Name string `arg:"" help:"Name of the station: letters a-z, A-Z, digits, - . ="`
+}
+
+// Run prints the one-time code, alone on its line.
+func (c stationAdd) Run(out io.Writer) error {
+	reg, err := registry.Open(c.Dir)
+	if err != nil {
+		return err
+	}
+	code, err := reg.Add(c.Name, time.Now())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, code)
+	return err
+}
+
+type stationLs struct{ folder }
+
+// Run prints a line for each station.
+func (c stationLs) Run(out io.Writer) error {
+	reg, err := registry.Open(c.Dir)
+	if err != nil {
+		return err
+	}
+	all, err := reg.Stations()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		state := "not enrolled"
+		if len(s.Certificates) > 0 {
+			state = "enrolled until " + s.Certificates[0].NotAfter.Format(time.DateOnly)
+		}
+		if s.CodeOpen(time.Now()) {
+			state += ", code open"
+		}
+		if _, err := fmt.Fprintf(out, "%s\t%s\n", s.Name, state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
