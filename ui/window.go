@@ -7,7 +7,6 @@ package ui
 
 import (
 	"image"
-	"image/color"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -138,7 +137,7 @@ func (w *Window) frame(int, int) image.Image {
 		w.told = true
 		w.painted(w.report())
 	}
-	return image.NewUniform(color.Transparent)
+	return image.NewNRGBA(image.Rect(0, 0, 1, 1))
 }
 
 func (w *Window) report() Painted {

@@ -1,0 +1,174 @@
+// Package sessiontest drives visits through their states with an invented
+// person, for the tests of what is made of scenes: screens, speech, words.
+package sessiontest
+
+import (
+	"time"
+
+	"kosk/device/catalogue"
+	"kosk/device/identity"
+	"kosk/device/request"
+	"kosk/device/scene"
+	"kosk/device/session"
+	"kosk/device/text"
+	"kosk/drivers/card"
+	"kosk/drivers/printer"
+	"kosk/offline"
+)
+
+// when is the moment of every invented answer.
+var when = time.Date(2026, 11, 22, 10, 20, 0, 0, time.UTC)
+
+// Kiosk is a machine in good order, with the shipped catalogue.
+func Kiosk() session.Kiosk {
+	c, err := catalogue.Load()
+	if err != nil {
+		panic(err)
+	}
+	return session.Kiosk{
+		Catalogue: c, Test: true,
+		Office: catalogue.Names{Az: "ASAN xidmət mərkəzi", Ru: "Центр ASAN xidmət", En: "ASAN service centre"},
+	}
+}
+
+// Holder is the invented person.
+func Holder() identity.Holder {
+	return identity.Holder{FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", DocumentNumber: "AA1234567", Assurance: identity.Genuine}
+}
+
+// Found is what the register of employment knows of the person.
+func Found() session.LookedUp {
+	return session.LookedUp{At: when, Found: []session.Found{
+		{ID: "employer", Value: "“Xəzər Gəmiçilik” ASC", Lang: "az"},
+		{ID: "position", Value: "mühasib", Lang: "az"},
+		{ID: "since", Value: "2019-09-02"},
+	}}
+}
+
+// Certificate are the events of a visit for a certificate, up to the result.
+func Certificate(lang text.Lang) []session.Event {
+	events := []session.Event{
+		session.LanguageChosen{Lang: lang}, session.WithCard{}, session.CardIn{},
+	}
+	for _, r := range "123456" {
+		events = append(events, session.Typed{Rune: r})
+	}
+	return append(events,
+		session.Entered{}, session.NameRead{GivenNames: "Aygün"}, session.HolderRead{Holder: Holder()},
+		session.ServicePicked{ID: "workplace_cert"}, session.Answered{Field: "purpose", Value: "bank"}, Found(),
+		session.Confirmed{}, session.Agreed{},
+		session.PutDone{ID: "01KAMQ0000000000000000TEST", Number: "482913507264", At: when, Token: "6BF5Z"},
+		session.OutcomeCame{Outcome: request.Outcome{
+			Kind: request.KindCertificate, Number: "482913507264", Service: "workplace_cert", IssuedAt: when,
+			Data: []request.Datum{
+				{ID: "employer", Value: "“Xəzər Gəmiçilik” ASC", Lang: "az"}, {ID: "position", Value: "mühasib", Lang: "az"},
+				{ID: "since", Value: "2019-09-02"}, {ID: "purpose", Value: "bank"},
+			},
+		}, Token: "6BF5Z"},
+		session.SlipPrinted{Outcome: printer.Confirmed}, session.Finished{}, session.CardOut{},
+	)
+}
+
+// Check are the events of a visit without a card.
+func Check(lang text.Lang) []session.Event {
+	events := []session.Event{
+		session.LanguageChosen{Lang: lang}, session.WithoutCard{}, session.ServicePicked{ID: "imei_check"},
+	}
+	for _, r := range "490154203237518" {
+		events = append(events, session.Typed{Rune: r})
+	}
+	return append(events, session.Entered{}, session.LookedUp{At: when, Found: []session.Found{
+		{ID: "status", Value: "registered"}, {ID: "model", Value: "Nokia 3310", Lang: "en"},
+	}}, session.Finished{})
+}
+
+// Faults are the errors that have a scene of their own.
+var Faults = []error{
+	card.ErrWrongCAN, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrNoReader, card.ErrProtocol,
+	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrForeignState, identity.ErrExpired,
+	offline.ErrFull, offline.ErrUnknown, offline.ErrBusIdentity, offline.ErrLineDown, offline.ErrAgency, offline.ErrRefused,
+}
+
+// Journey is every different scene that a person can meet, in one language:
+// both visits, with the line up and down, and what can go wrong on the way.
+func Journey(lang text.Lang) []scene.Scene {
+	var all []scene.Scene
+	walk := func(suffix string, k session.Kiosk, events []session.Event) {
+		v := session.New(k)
+		v.Lang = lang
+		all = append(all, named(v, suffix))
+		last := v.State
+		for _, e := range events {
+			v.Step(e)
+			if v.State != last || v.State == session.AskingCAN || v.State == session.Ending || v.State == session.Reading {
+				all = append(all, named(v, suffix))
+			}
+			last = v.State
+		}
+	}
+	walk("", Kiosk(), Certificate(lang))
+	walk("-open", Kiosk(), Check(lang))
+	down := Kiosk()
+	down.Line = offline.ErrLineDown
+	walk("-down", down, Down(lang))
+	for _, err := range Faults {
+		all = append(all, Fault(lang, err))
+	}
+	v := session.New(Kiosk())
+	v.Step(session.LanguageChosen{Lang: lang})
+	v.Step(session.HelpToggled{})
+	all = append(all, named(v, ""))
+	v.Step(session.HelpToggled{})
+	v.Step(session.Idled{})
+	all = append(all, named(v, ""))
+	return unique(all)
+}
+
+// Down are the events of a visit for a certificate with the line down and no paper.
+func Down(lang text.Lang) []session.Event {
+	var events []session.Event
+	for _, e := range Certificate(lang) {
+		switch e.(type) {
+		case session.LookedUp, session.Finished, session.CardOut, session.SlipPrinted:
+		case session.OutcomeCame:
+			events = append(events, session.WaitEnded{}, session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrNoPaper})
+		default:
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// Fault is the scene of an error, as it meets somebody who sent a request.
+func Fault(lang text.Lang, err error) scene.Scene {
+	v := session.New(Kiosk())
+	for _, e := range Certificate(lang) {
+		if _, sent := e.(session.PutDone); sent {
+			break
+		}
+		v.Step(e)
+	}
+	v.Step(session.PutFailed{Err: err, Number: "482913507264"})
+	return named(v, "-"+string(v.Fault.Key))
+}
+
+func named(v *session.Visit, suffix string) scene.Scene {
+	s := v.Scene()
+	s.ID += suffix
+	return s
+}
+
+// unique keeps the last scene of each name.
+func unique(all []scene.Scene) []scene.Scene {
+	at := map[string]int{}
+	var kept []scene.Scene
+	for _, s := range all {
+		if i, ok := at[s.ID]; ok {
+			kept[i] = s
+			continue
+		}
+		at[s.ID] = len(kept)
+		kept = append(kept, s)
+	}
+	return kept
+}

@@ -1,0 +1,70 @@
+package session
+
+import (
+	"kosk/device/receipt"
+	"kosk/device/text"
+)
+
+// slip is what the paper says of the moment: a final, an accepted or a
+// provisional one, or the answer to a question.
+func (v *Visit) slip() receipt.Slip {
+	s := receipt.Slip{
+		ID: string(v.ID), Lang: v.Lang, Office: v.Office.In(v.Lang), Number: v.Number, Code: v.Token, Test: v.Test,
+		Service: v.Service.Name.In(v.Lang), Agency: v.Catalogue.Agency(v.Service.Agency).Name.In(v.Lang), When: v.SentAt,
+	}
+	if v.Holder != nil {
+		s.Holder = text.Say(text.Az, text.Name, v.Holder.MaskedName())
+	}
+	if !v.Service.Submit {
+		s.Kind, s.When = receipt.Answer, v.FoundAt
+		s.ID = string(v.Service.ID)
+		s.Rows = append(v.askedRows(), v.foundRows(v.Found)...)
+		return s
+	}
+	switch v.Stage {
+	case Done:
+		s.Kind, s.Number = receipt.Final, v.Outcome.Number
+		var data []Found
+		for _, d := range v.Outcome.Data {
+			data = append(data, Found{ID: d.ID, Value: d.Value, Lang: d.Lang, Register: d.Register})
+		}
+		s.Rows = v.foundRows(data)
+		s.Next = v.in("slip_next.done")
+	case Accepted:
+		s.Kind, s.Rows, s.Next = receipt.Accepted, v.askedRows(), v.in("slip_next.accepted")
+	default:
+		s.Kind, s.Rows, s.Next = receipt.Provisional, v.askedRows(), v.in("slip_next.stored")
+	}
+	return s
+}
+
+// askedRows are the person's own answers.
+func (v *Visit) askedRows() []receipt.Row {
+	var rows []receipt.Row
+	for i := range v.Service.Fields {
+		f := &v.Service.Fields[i]
+		value := text.Say(v.Lang, text.Digits, spaced(v.Answers[f.ID], 4))
+		if o := f.Option(v.Answers[f.ID]); o != nil {
+			value = o.Name.In(v.Lang)
+		}
+		rows = append(rows, receipt.Row{Label: f.Label.In(v.Lang), Value: value})
+	}
+	return rows
+}
+
+// foundRows are a register's data. A row names its register once for a run of
+// data from the same one.
+func (v *Visit) foundRows(data []Found) []receipt.Row {
+	var rows []receipt.Row
+	for _, f := range data {
+		d := v.Service.Datum(f.ID)
+		if d == nil {
+			continue
+		}
+		rows = append(rows, receipt.Row{Label: d.Label.In(v.Lang), Value: v.value(d, f)})
+	}
+	if len(rows) > 0 {
+		rows[len(rows)-1].Source = v.in("source.register", text.Arg{Name: "register", Words: v.Service.Register.In(v.Lang)})
+	}
+	return rows
+}
