@@ -1,0 +1,272 @@
+package vcard
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+
+	"kosk/drivers/card/icao"
+)
+
+// A chip is what a card forgets at reset.
+type chip struct {
+	application bool            // the eMRTD application is selected
+	file        []byte          // the current elementary file
+	pace        pace            // PACE under way
+	session     *icao.Messaging // after PACE
+}
+
+// pace is the state of PACE between two commands.
+type pace struct {
+	suite     icao.Suite
+	password  []byte
+	nonce     []byte
+	generator icao.Generator
+	key       *icao.EphemeralKey
+	peer      []byte
+	step      int // 0: not begun, then the number of commands since MSE
+}
+
+// aid is the eMRTD application, ICAO 9303-10, 3.6.1.
+var aid = []byte{0xA0, 0x00, 0x00, 0x02, 0x47, 0x10, 0x01}
+
+func refuse(sw uint16) icao.Response { return icao.Response{SW: sw} }
+
+// process answers one command. The caller holds the card's lock.
+func (c *Card) process(raw []byte) icao.Response {
+	cmd, err := icao.ParseCommand(raw)
+	if err != nil || c.profile.ShortOnly && cmd.Extended() || len(raw) > maxAPDU {
+		return refuse(icao.SWWrongLength)
+	}
+	if cmd.CLA&0x0C != 0x0C {
+		c.chip.session = nil // a plain command ends the session, ICAO 9303-11, 9.8.3
+		return c.run(cmd)
+	}
+	if c.chip.session == nil {
+		return refuse(icao.SWNoSecureObjects)
+	}
+	session := c.chip.session
+	plain, err := session.OpenCommand(cmd)
+	if err != nil {
+		c.chip.session = nil
+		return refuse(icao.SWBadSecureObject)
+	}
+	answer := c.run(plain)
+	if c.profile.ShortOnly && len(answer.Data) > session.MaxPlain(icao.MaxShort) {
+		answer = refuse(icao.SWWrongLength)
+	}
+	sealed, err := session.SealResponse(answer, cmd.INS&1 == 1)
+	if err != nil {
+		return refuse(icao.SWBadSecureObject)
+	}
+	return sealed
+}
+
+func (c *Card) run(cmd icao.Command) icao.Response {
+	switch cmd.INS {
+	case icao.INSSelect:
+		return c.selectFile(cmd)
+	case icao.INSReadBinary:
+		return c.readBinary(cmd)
+	case icao.INSManageEnvironment:
+		return c.setTemplate(cmd)
+	case icao.INSGeneralAuthenticate:
+		return c.generalAuthenticate(cmd)
+	case icao.INSInternalAuthenticate:
+		return c.internalAuthenticate(cmd)
+	}
+	return refuse(icao.SWUnknownINS)
+}
+
+func (c *Card) selectFile(cmd icao.Command) icao.Response {
+	switch {
+	case cmd.P1 == 0x04 && bytes.Equal(cmd.Data, aid):
+		c.chip.application, c.chip.file = true, nil
+	case cmd.P1 == 0x00 && (len(cmd.Data) == 0 || bytes.Equal(cmd.Data, []byte{0x3F, 0x00})):
+		c.chip.application, c.chip.file = false, nil
+	case cmd.P1 == 0x02 && len(cmd.Data) == 2:
+		// 011C and 01xx carry the short identifier in their last byte, 2F01 too.
+		return c.open(cmd.Data[1])
+	default:
+		return refuse(icao.SWNotFound)
+	}
+	return refuse(icao.SWDone)
+}
+
+func (c *Card) open(sfi byte) icao.Response {
+	files := c.master
+	if c.chip.application {
+		if c.chip.session == nil {
+			return refuse(icao.SWSecurityStatus)
+		}
+		files = c.files
+	}
+	file, ok := files[sfi]
+	if !ok {
+		return refuse(icao.SWNotFound)
+	}
+	c.chip.file = file
+	return refuse(icao.SWDone)
+}
+
+func (c *Card) readBinary(cmd icao.Command) icao.Response {
+	offset := int(cmd.P1)<<8 | int(cmd.P2)
+	if cmd.P1&0x80 != 0 {
+		if opened := c.open(cmd.P1 & 0x1F); opened.SW != icao.SWDone {
+			return opened
+		}
+		offset = int(cmd.P2)
+	}
+	if c.chip.file == nil {
+		return refuse(icao.SWSecurityStatus)
+	}
+	if offset > len(c.chip.file) {
+		return refuse(icao.SWWrongOffset)
+	}
+	rest := c.chip.file[offset:]
+	if cmd.Le <= len(rest) {
+		return icao.Response{Data: rest[:cmd.Le], SW: icao.SWDone}
+	}
+	if cmd.Le == icao.MaxShort || cmd.Le == icao.MaxExtended {
+		return icao.Response{Data: rest, SW: icao.SWDone}
+	}
+	return icao.Response{Data: rest, SW: icao.SWEndOfFile}
+}
+
+// setTemplate is MSE:Set AT for PACE, ICAO 9303-11, 4.4.4.1.
+func (c *Card) setTemplate(cmd icao.Command) icao.Response {
+	objects, err := icao.Children(cmd.Data)
+	if err != nil || cmd.P1 != 0xC1 || cmd.P2 != 0xA4 {
+		return refuse(icao.SWWrongData)
+	}
+	suite, err := icao.ChooseSuite([]icao.PACEInfo{paceInfo()})
+	if err != nil {
+		return refuse(icao.SWWrongData)
+	}
+	p := pace{suite: suite}
+	for _, o := range objects {
+		switch {
+		case o.Tag == 0x80 && bytes.Equal(o.Value, suite.Info.Protocol):
+			p.step = 1
+		case o.Tag == 0x83 && bytes.Equal(o.Value, []byte{2}): // the password is the CAN
+			p.password = []byte(c.can)
+		case o.Tag == 0x84 && bytes.Equal(o.Value, []byte{12}):
+		default:
+			return refuse(icao.SWWrongData)
+		}
+	}
+	if p.step == 0 || p.password == nil {
+		return refuse(icao.SWWrongData)
+	}
+	c.chip.pace, c.chip.session = p, nil
+	return refuse(icao.SWDone)
+}
+
+// generalAuthenticate is the four steps of PACE, ICAO 9303-11, 4.4.4.2.
+func (c *Card) generalAuthenticate(cmd icao.Command) icao.Response {
+	p := c.chip.pace
+	c.chip.pace = pace{} // any error below starts over
+	body, err := icao.Unwrap(cmd.Data, 0x7C)
+	if err != nil || p.step == 0 {
+		return refuse(icao.SWWrongData)
+	}
+	steps := [...]struct {
+		tag  uint32
+		take func(p *pace, v []byte) ([]byte, error)
+	}{{0, (*pace).encryptedNonce}, {0x81, (*pace).mapNonce}, {0x83, (*pace).agree}}
+	if p.step > len(steps) {
+		return c.finish(&p, body)
+	}
+	step := steps[p.step-1]
+	var value []byte
+	if step.tag != 0 {
+		if value, err = icao.Unwrap(body, step.tag); err != nil {
+			return refuse(icao.SWWrongData)
+		}
+	}
+	answer, err := step.take(&p, value)
+	if err != nil {
+		return refuse(icao.SWWrongData)
+	}
+	tag := step.tag + 1
+	if step.tag == 0 {
+		tag = 0x80
+	}
+	p.step++
+	c.chip.pace = p
+	return icao.Response{Data: icao.MakeTLV(0x7C, icao.MakeTLV(tag, answer)), SW: icao.SWDone}
+}
+
+func (p *pace) encryptedNonce([]byte) ([]byte, error) {
+	p.nonce = make([]byte, 16)
+	if _, err := rand.Read(p.nonce); err != nil {
+		return nil, err
+	}
+	return p.suite.EncryptNonce(p.password, p.nonce)
+}
+
+func (p *pace) mapNonce(peer []byte) ([]byte, error) {
+	key, err := p.suite.NewKey(rand.Reader, icao.Generator{})
+	if err != nil {
+		return nil, err
+	}
+	p.generator, err = p.suite.MapGeneric(p.nonce, key, peer)
+	return key.Public, err
+}
+
+func (p *pace) agree(peer []byte) ([]byte, error) {
+	key, err := p.suite.NewKey(rand.Reader, p.generator)
+	if err != nil {
+		return nil, err
+	}
+	p.key, p.peer = key, peer
+	return key.Public, nil
+}
+
+// finish compares the terminal's token, answers with the chip's, and starts the
+// session.
+func (c *Card) finish(p *pace, body []byte) icao.Response {
+	token, err := icao.Unwrap(body, 0x85)
+	if err != nil {
+		return refuse(icao.SWWrongData)
+	}
+	enc, mac, err := p.suite.SessionKeys(p.key, p.peer)
+	if err != nil {
+		return refuse(icao.SWWrongData)
+	}
+	want, err := p.suite.Token(mac, p.key.Public)
+	if err != nil || !icao.SameToken(token, want) {
+		return refuse(0x6300)
+	}
+	ours, err := p.suite.Token(mac, p.peer)
+	if err != nil {
+		return refuse(icao.SWWrongData)
+	}
+	if c.chip.session, err = icao.NewMessaging(p.suite.Info.Cipher, enc, mac, nil); err != nil {
+		return refuse(icao.SWWrongData)
+	}
+	return icao.Response{Data: icao.MakeTLV(0x7C, icao.MakeTLV(0x86, ours)), SW: icao.SWDone}
+}
+
+// internalAuthenticate signs the challenge: r and s side by side, ICAO 9303-11,
+// 6.1.2.3.
+func (c *Card) internalAuthenticate(cmd icao.Command) icao.Response {
+	switch {
+	case c.chip.session == nil || !c.chip.application:
+		return refuse(icao.SWSecurityStatus)
+	case c.key == nil:
+		return refuse(icao.SWUnknownINS)
+	case len(cmd.Data) != 8:
+		return refuse(icao.SWWrongLength)
+	}
+	sum := sha256.Sum256(cmd.Data)
+	r, s, err := ecdsa.Sign(rand.Reader, c.key, sum[:])
+	if err != nil {
+		return refuse(icao.SWWrongData)
+	}
+	out := make([]byte, 64)
+	r.FillBytes(out[:32])
+	s.FillBytes(out[32:])
+	return icao.Response{Data: out, SW: icao.SWDone}
+}
