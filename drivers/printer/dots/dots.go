@@ -134,13 +134,14 @@ func (b *Bitmap) Ink() int {
 	return n
 }
 
-// Image is the bitmap as black on white, in a frame of white paper.
-func (b *Bitmap) Image(frame int) *image.Paletted {
-	img := image.NewPaletted(image.Rect(0, 0, b.W+2*frame, b.H+2*frame), color.Palette{color.White, color.Black})
+// Image is the bitmap as black on white, with white paper around it.
+func (b *Bitmap) Image(side, top, bottom int) *image.Paletted {
+	r := image.Rect(0, 0, b.W+2*side, b.H+top+bottom)
+	img := image.NewPaletted(r, color.Palette{color.White, color.Black})
 	for y := range b.H {
 		for x := range b.W {
 			if b.At(x, y) {
-				img.SetColorIndex(x+frame, y+frame, 1)
+				img.SetColorIndex(x+side, y+top, 1)
 			}
 		}
 	}

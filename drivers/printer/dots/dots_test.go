@@ -92,7 +92,7 @@ func TestSheetOfOrnaments(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer out.Close()
-		if err := png.Encode(out, b.Image(8)); err != nil {
+		if err := png.Encode(out, b.Image(8, 8, 8)); err != nil {
 			t.Fatal(err)
 		}
 	}
