@@ -1,0 +1,293 @@
+// Package escpos drives receipt printers that speak ESC/POS on a serial line.
+//
+// What a model can do is data, profiles.toml. A slip is confirmed when the
+// printer itself has said that it is out, and never printed twice without a
+// mark: a journal knows how far each slip has come, and the printer's buffers
+// are cleared at start and after every slip that isn't known to be out. A
+// printer that isn't plugged in is looked for again at every call. Start at
+// Open.
+package escpos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"kosk/drivers/printer"
+	"kosk/drivers/serial"
+)
+
+// Options say which printer is on which line.
+type Options struct {
+	Path    string // of the serial port; one that stays, as /dev/serial/by-path/...
+	Baud    int    // 0: the profile's
+	Profile string // a name of profiles.toml
+	Journal string // path of the file that remembers slips; "" remembers until Close
+	Log     *slog.Logger
+}
+
+const (
+	answerPatience = time.Second     // for a real-time reply
+	clearPatience  = 3 * time.Second // for the reply to DLE DC4 fn 8
+	printPatience  = 5 * time.Second // for a slip, beyond the time on the line and the paper's way
+	plugPatience   = time.Second     // for a path to come back
+	pollPause      = 500 * time.Millisecond
+)
+
+// A Printer is an ESC/POS printer. It does one thing at a time: calls wait for
+// each other.
+type Printer struct {
+	profile Profile
+	encoder *encoder
+	line    serial.Options
+	journal *journal
+	log     *slog.Logger
+
+	turn  chan struct{} // holds one token; whoever has it owns what follows
+	link  *link         // nil when unplugged
+	dirty bool          // the printer may hold something of an earlier slip
+	stub  bool          // a piece of an earlier slip may hang in the slot, uncut
+	job   uint32        // numbers process IDs
+
+	mu     sync.Mutex
+	cancel context.CancelCauseFunc // ends what is going on
+	closed bool
+}
+
+// Open prepares a printer: what an earlier process left half-way becomes
+// unknown in the journal, and what the printer still holds of it is cleared. A
+// printer that can't be reached is no error: Status and Print say so, until it
+// is there.
+func Open(ctx context.Context, o Options) (*Printer, error) {
+	profile, err := ProfileNamed(o.Profile)
+	if err != nil {
+		return nil, err
+	}
+	if o.Baud == 0 {
+		o.Baud = profile.Baud
+	}
+	journal, err := openJournal(o.Journal)
+	if err != nil {
+		return nil, err
+	}
+	p := &Printer{
+		profile: profile,
+		encoder: newEncoder(profile),
+		line:    serial.Options{Path: o.Path, Baud: o.Baud, Flow: profile.Flow, Stall: 3 * time.Second},
+		journal: journal,
+		log:     o.Log,
+		turn:    make(chan struct{}, 1),
+		dirty:   true,
+		stub:    journal.settled,
+	}
+	p.turn <- struct{}{}
+	if err := p.Clear(ctx); err != nil {
+		if ctx.Err() != nil {
+			p.Close()
+			return nil, err
+		}
+		p.log.Warn("printer not ready", "profile", profile.Name, "error", err)
+	}
+	return p, nil
+}
+
+// State is how far a slip has come, "" when it was never heard of.
+func (p *Printer) State(id string) State { return p.journal.state(id) }
+
+// Status asks the printer. Unplugged and mute printers are errors.
+func (p *Printer) Status(ctx context.Context) (printer.Status, error) {
+	ctx, err := p.take(ctx)
+	if err != nil {
+		return printer.Status{Model: p.profile.Title}, err
+	}
+	defer p.give()
+	if err := p.connect(ctx, 0); err != nil {
+		return printer.Status{Model: p.profile.Title}, fmt.Errorf("status: %w", err)
+	}
+	s, err := p.status(ctx)
+	if err != nil {
+		return s, fmt.Errorf("status: %w", p.broken(err))
+	}
+	return s, nil
+}
+
+// Clear empties the printer's buffers. A model that can't be told so prints
+// what it holds, and Clear waits for that.
+func (p *Printer) Clear(ctx context.Context) error {
+	ctx, err := p.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.give()
+	if err := p.connect(ctx, 0); err != nil {
+		return fmt.Errorf("clear: %w", err)
+	}
+	if err := p.clear(ctx); err != nil {
+		return fmt.Errorf("clear: %w", p.broken(err))
+	}
+	return nil
+}
+
+// Close ends what is going on and gives the line back.
+func (p *Printer) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	if p.cancel != nil {
+		p.cancel(os.ErrClosed)
+	}
+	p.mu.Unlock()
+	<-p.turn
+	defer func() { p.turn <- struct{}{} }()
+	var err error
+	if p.link != nil {
+		err = p.link.hangUp()
+		p.link = nil
+	}
+	return errors.Join(err, p.journal.close())
+}
+
+// take waits for the turn. The context it returns ends with Close, too.
+func (p *Printer) take(ctx context.Context) (context.Context, error) {
+	select {
+	case <-p.turn:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		p.turn <- struct{}{}
+		return nil, os.ErrClosed
+	}
+	ctx, p.cancel = context.WithCancelCause(ctx)
+	return ctx, nil
+}
+
+func (p *Printer) give() {
+	p.mu.Lock()
+	p.cancel(nil)
+	p.cancel = nil
+	p.mu.Unlock()
+	p.turn <- struct{}{}
+}
+
+// connect makes sure that there is a line. A new one has a printer at its end
+// of which nothing is known.
+func (p *Printer) connect(ctx context.Context, wait time.Duration) error {
+	if p.link != nil && p.link.up() {
+		p.link.forget()
+		return nil
+	}
+	p.drop()
+	l, err := dial(ctx, p.line, p.custom(), wait)
+	if err != nil {
+		return err
+	}
+	p.log.Info("printer line opened", "profile", p.profile.Name, "baud", p.line.Baud)
+	p.link, p.dirty = l, true
+	return nil
+}
+
+// broken drops a line that has ended, and passes the error on.
+func (p *Printer) broken(err error) error {
+	if errors.Is(err, printer.ErrUnplugged) {
+		p.drop()
+	}
+	return err
+}
+
+func (p *Printer) drop() {
+	if p.link != nil {
+		_ = p.link.hangUp() // the line is gone; nothing is left to lose
+		p.link = nil
+		p.log.Warn("printer line lost", "profile", p.profile.Name)
+	}
+}
+
+func (p *Printer) custom() bool { return p.profile.Status[0] == "custom" }
+
+// status asks for every part of the printer's state.
+func (p *Printer) status(ctx context.Context) (printer.Status, error) {
+	s := printer.Status{Model: p.profile.Title, Online: true}
+	if p.custom() {
+		e, err := p.link.ask(ctx, []byte{0x10, 0x04, 20}, answerPatience, customReply)
+		if err != nil {
+			return s, err
+		}
+		s = customStatus(e.data)
+		s.Model = p.profile.Title
+		return s, nil
+	}
+	for _, n := range p.profile.Status {
+		e, err := p.link.ask(ctx, []byte{0x10, 0x04, n[0] - '0'}, answerPatience, realTimeReply)
+		if err != nil {
+			return s, err
+		}
+		realTimeStatus(&s, n, e.data[0])
+	}
+	return s, nil
+}
+
+// clear empties the buffers on both sides of the line.
+func (p *Printer) clear(ctx context.Context) error {
+	if err := p.link.line.Discard(); err != nil {
+		return lineError(err)
+	}
+	if p.profile.Clear == "drain" {
+		return p.drain(ctx)
+	}
+	s, err := p.status(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Cutter || s.Fault { // DLE ENQ 2: recover, and don't print the failed line
+		if _, err := p.link.line.Write(ctx, []byte{0x10, 0x05, 2}); err != nil {
+			return lineError(err)
+		}
+	}
+	command := []byte{0x10, 0x14, 8, 1, 3, 20, 1, 6, 2, 8} // DLE DC4 fn 8
+	if _, err := p.link.ask(ctx, command, clearPatience, clearedReply); err != nil {
+		return err
+	}
+	p.dirty = false
+	return p.cutStub(ctx, s)
+}
+
+// cutStub cuts off the piece of an earlier slip that hangs in the slot, so that
+// it doesn't come out joined to the next person's.
+func (p *Printer) cutStub(ctx context.Context, s printer.Status) error {
+	if !p.stub || s.Err() != nil {
+		return nil
+	}
+	if _, err := p.link.line.Write(ctx, p.encoder.cutOff()); err != nil {
+		return lineError(err)
+	}
+	p.stub = false
+	return nil
+}
+
+// drain waits until a printer that can't be cleared has come to the end of what
+// it holds.
+func (p *Printer) drain(ctx context.Context) error {
+	s, err := p.status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.Err(); err != nil {
+		return err
+	}
+	// ESC @ drops a line begun; GS r 1 is answered when all before it is done.
+	if _, err := p.link.ask(ctx, []byte{0x1B, 0x40, 0x1D, 0x72, 1}, printPatience, sensorReply); err != nil {
+		return err
+	}
+	p.dirty = false
+	return p.cutStub(ctx, s)
+}

@@ -1,0 +1,181 @@
+package escpos
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The rules of the journal are: a slip's state is on the disk before the first
+// byte of that state is on the line; a slip found half-way at start is unknown
+// and stays so; a torn last line is a line never written; nothing but the
+// slip's id and state is ever in it.
+
+// A State is how far a slip has come.
+type State string
+
+// The states of a slip, in their order.
+const (
+	Queued    State = "queued"    // not one byte is on the line
+	Sending   State = "sending"   // some bytes may be
+	Sent      State = "sent"      // all bytes are
+	Confirmed State = "confirmed" // the printer said that it is out
+	Unknown   State = "unknown"   // it may be out
+	Failed    State = "failed"    // it isn't
+)
+
+const journalMost = 256 << 10 // bytes, beyond which old slips are forgotten at start
+const journalKeep = 1000      // slips
+
+// A journal keeps the states of slips in a file. Without a path it forgets
+// them with the process.
+type journal struct {
+	settled bool // an earlier process left a slip half-way
+
+	mu     sync.Mutex
+	file   *os.File
+	states map[string]State
+	order  []string // ids as they came
+}
+
+func openJournal(path string) (*journal, error) {
+	j := &journal{states: map[string]State{}}
+	if path == "" {
+		return j, nil
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	j.file = file
+	if err := j.load(path); err != nil {
+		j.close()
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	for _, id := range j.order {
+		if err := j.settle(id); err != nil {
+			j.close()
+			return nil, err
+		}
+	}
+	return j, nil
+}
+
+// load reads the file, cuts off a torn last line and shortens what has grown
+// too long.
+func (j *journal) load(path string) error {
+	all, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	whole := bytes.LastIndexByte(all, '\n') + 1
+	if whole < len(all) {
+		if err := j.file.Truncate(int64(whole)); err != nil {
+			return err
+		}
+	}
+	lines := bufio.NewScanner(bytes.NewReader(all[:whole]))
+	for lines.Scan() {
+		if f := strings.Fields(lines.Text()); len(f) == 3 {
+			j.note(f[2], State(f[1]))
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if whole > journalMost {
+		return j.shorten(path)
+	}
+	return nil
+}
+
+// settle ends what an earlier process left half-way.
+func (j *journal) settle(id string) error {
+	switch j.states[id] {
+	case Queued:
+		return j.record(id, Failed)
+	case Sending, Sent:
+		j.settled = true
+		return j.record(id, Unknown)
+	}
+	return nil
+}
+
+// shorten writes the last slips to a new file and puts it in the old one's place.
+func (j *journal) shorten(path string) error {
+	drop := max(0, len(j.order)-journalKeep)
+	for _, id := range j.order[:drop] {
+		delete(j.states, id)
+	}
+	j.order = j.order[drop:]
+	next, err := os.CreateTemp(filepath.Dir(path), ".slips")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(next.Name()) // nothing is left of that name once it was renamed
+	for _, id := range j.order {
+		fmt.Fprintf(next, "%s %s %s\n", time.Now().UTC().Format(time.RFC3339), j.states[id], id)
+	}
+	if err := errors.Join(next.Sync(), next.Close(), os.Rename(next.Name(), path), syncDir(path)); err != nil {
+		return err
+	}
+	j.file.Close()
+	j.file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0o600)
+	return err
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+func (j *journal) note(id string, s State) {
+	if _, known := j.states[id]; !known {
+		j.order = append(j.order, id)
+	}
+	j.states[id] = s
+}
+
+// record puts a state on the disk.
+func (j *journal) record(id string, s State) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if id == "" || strings.ContainsAny(id, " \t\n\r") {
+		return fmt.Errorf("journal: slip id %q can't be written", id)
+	}
+	if j.file != nil {
+		line := fmt.Sprintf("%s %s %s\n", time.Now().UTC().Format(time.RFC3339), s, id)
+		if _, err := j.file.WriteString(line); err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		if err := j.file.Sync(); err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+	}
+	j.note(id, s)
+	return nil
+}
+
+// state is how far a slip has come, "" when it was never heard of.
+func (j *journal) state(id string) State {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.states[id]
+}
+
+func (j *journal) close() error {
+	if j.file == nil {
+		return nil
+	}
+	return j.file.Close()
+}

@@ -1,0 +1,387 @@
+// Package paper is a receipt printer without hardware: it takes ESC/POS from a
+// pseudo terminal, answers like an Epson TM-T20II (or like a cheaper machine),
+// and keeps what comes out of its slot as a picture, as text and as bytes.
+//
+// Its faults are settings that may be turned at any moment: paper low or out,
+// cover, cutter, a mute or slow printer, an unplugged cable. It knows nothing
+// of our own driver. Start at Open.
+package paper
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"kosk/drivers/printer"
+	"kosk/drivers/printer/dots"
+)
+
+// Options say what the printer is like.
+type Options struct {
+	Link        string     // a symbolic link to keep to the line; "" makes one in a folder of its own
+	Model       Model      // zero is TMT20II
+	MMPerSecond int        // paper speed; 0 prints at once
+	OnSlip      func(Slip) // called, one at a time, when a slip comes out; may be nil
+}
+
+// A Slip is what came out between two cuts.
+type Slip struct {
+	PNG  image.Image // white paper with its margins, eight pixels a millimetre
+	Text string      // lines; a QR code as [QR ...]
+	Raw  []byte      // the bytes that were printed, from the last cut to this one
+	Torn bool        // the paper ended, or the blade was stuck, before the slip did
+}
+
+// A Paper is a printer at work.
+type Paper struct {
+	link    string
+	folder  string // made by us, "" if the link was given
+	model   Model
+	speed   int
+	asked   chan func(*machine)
+	plugged chan *plug
+	done    chan struct{}
+	ended   sync.WaitGroup
+
+	mu    sync.Mutex
+	slips []Slip
+	baud  int // 0 is as fast as it comes
+	plug  *plug
+	shut  bool
+}
+
+// A plug is one plugging of the cable.
+type plug struct {
+	master, slave *os.File
+	in            chan []byte
+	pulled        chan struct{}
+	once          sync.Once
+	ended         chan struct{} // closed when its reader has ended
+}
+
+// Open puts a printer at the end of a new line, and starts it. Close ends it.
+func Open(o Options) (*Paper, error) {
+	if o.Model.Name == "" {
+		o.Model = TMT20II()
+	}
+	p := &Paper{
+		link: o.Link, model: o.Model, speed: o.MMPerSecond,
+		asked: make(chan func(*machine)), plugged: make(chan *plug), done: make(chan struct{}),
+	}
+	if p.link == "" {
+		folder, err := os.MkdirTemp("", "paper")
+		if err != nil {
+			return nil, fmt.Errorf("open paper: %w", err)
+		}
+		p.folder, p.link = folder, filepath.Join(folder, "line")
+	}
+	m := newMachine(o.Model, func(s Slip) { p.keep(s, o.OnSlip) })
+	p.ended.Go(func() { p.run(m) })
+	if err := p.Replug(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// Path is the line to the printer. It stays the same through Unplug and Replug.
+func (p *Paper) Path() string { return p.link }
+
+// Slips are those that came out so far.
+func (p *Paper) Slips() []Slip {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Slip(nil), p.slips...)
+}
+
+func (p *Paper) keep(s Slip, tell func(Slip)) {
+	p.mu.Lock()
+	p.slips = append(p.slips, s)
+	p.mu.Unlock()
+	if tell != nil {
+		tell(s)
+	}
+}
+
+// SetPaper puts in a fresh roll (PaperFull), one near its end (PaperLow), or
+// takes it out (PaperOut). Taking it out while a slip is half printed tears it.
+func (p *Paper) SetPaper(s printer.Paper) {
+	p.ask(func(m *machine) {
+		m.paper, m.roll = s, -1
+		if s == printer.PaperOut {
+			m.deliver(true)
+		}
+	})
+}
+
+// SetRoll lets the paper end after so many millimetres.
+func (p *Paper) SetRoll(mm int) {
+	p.ask(func(m *machine) { m.roll = mm * dots.PerMM })
+}
+
+// Cover opens or closes the cover.
+func (p *Paper) Cover(open bool) { p.ask(func(m *machine) { m.cover = open }) }
+
+// Cutter blocks the blade, or frees it; a cut that failed must be recovered by
+// the host (DLE ENQ) once it is free.
+func (p *Paper) Cutter(blocked bool) { p.ask(func(m *machine) { m.cutter = blocked }) }
+
+// Mute keeps the printer from answering. It goes on printing.
+func (p *Paper) Mute(on bool) { p.ask(func(m *machine) { m.muted = on }) }
+
+// TearOff takes out what hangs in the slot of a printer that has no cutter.
+func (p *Paper) TearOff() { p.ask(func(m *machine) { m.deliver(false) }) }
+
+// Noise is how many bytes were no command of this printer.
+func (p *Paper) Noise() int {
+	n := 0
+	p.ask(func(m *machine) { n = m.noise })
+	return n
+}
+
+// Slow lets the printer take its bytes at a speed in bits a second; 0 ends that.
+func (p *Paper) Slow(baud int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.baud = baud
+}
+
+func (p *Paper) pace() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.baud
+}
+
+// Unplug pulls the cable. The printer keeps what it has in its memory.
+func (p *Paper) Unplug() {
+	p.mu.Lock()
+	plug := p.plug
+	p.plug = nil
+	p.mu.Unlock()
+	if plug != nil {
+		os.Remove(p.link)
+		plug.pull()
+	}
+}
+
+// Replug puts the cable back; the line has another device behind the same link.
+func (p *Paper) Replug() error {
+	p.Unplug()
+	master, slave, err := pty.Open()
+	if err != nil {
+		return fmt.Errorf("plug paper: %w", err)
+	}
+	plug := &plug{
+		master: master, slave: slave, in: make(chan []byte),
+		pulled: make(chan struct{}), ended: make(chan struct{}),
+	}
+	if err := errors.Join(raw(slave), relink(slave.Name(), p.link)); err != nil {
+		return errors.Join(fmt.Errorf("plug paper: %w", err), master.Close(), slave.Close())
+	}
+	go plug.read(p.pace)
+	p.mu.Lock()
+	p.plug = plug
+	p.mu.Unlock()
+	select {
+	case p.plugged <- plug:
+	case <-p.done:
+		plug.pull()
+		return os.ErrClosed
+	}
+	return nil
+}
+
+// relink puts the link in its place in one step.
+func relink(device, link string) error {
+	next := link + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(device, next); err != nil {
+		return err
+	}
+	return os.Rename(next, link)
+}
+
+// Close switches the printer off and takes its line away.
+func (p *Paper) Close() error {
+	p.mu.Lock()
+	was := p.shut
+	p.shut = true
+	p.mu.Unlock()
+	if was {
+		return nil
+	}
+	p.Unplug()
+	close(p.done)
+	p.ended.Wait()
+	if p.folder != "" {
+		return os.RemoveAll(p.folder)
+	}
+	return nil
+}
+
+// ask lets the machine's owner do something, and waits until it is done.
+func (p *Paper) ask(f func(*machine)) {
+	finished := make(chan struct{})
+	select {
+	case p.asked <- func(m *machine) { f(m); close(finished) }:
+		<-finished
+	case <-p.done:
+	}
+}
+
+// run owns the machine.
+func (p *Paper) run(m *machine) {
+	var now *plug
+	var in chan []byte
+	tick := time.NewTimer(0)
+	defer tick.Stop()
+	full := false
+	var until time.Time // the paper is on its way
+	for {
+		select {
+		case f := <-p.asked:
+			f(m)
+		case now = <-p.plugged:
+			in = now.in
+		case b, open := <-in:
+			if !open {
+				now, in = nil, nil
+				break
+			}
+			now.release()
+			for _, c := range b {
+				m.receive(c)
+			}
+		case <-tick.C:
+		case <-p.done:
+			return
+		}
+		if wait := time.Until(until); wait > 0 {
+			tick.Reset(wait)
+		} else if wait := p.work(m); wait > 0 {
+			until = time.Now().Add(wait)
+			tick.Reset(wait)
+		}
+		m.changed()
+		if over := m.stopped() && len(m.buffer) > bufferLimit; over != full {
+			full = over
+			m.say([]byte{xon, xoff}[bit(full, 1)])
+		}
+		if now != nil {
+			now.write(m.out)
+		}
+		m.out = m.out[:0]
+	}
+}
+
+const xon, xoff = 0x11, 0x13
+
+// work obeys what has been received, at the paper's speed: it returns how long
+// the paper is on its way before it can go on.
+func (p *Paper) work(m *machine) time.Duration {
+	for {
+		before := m.y
+		if !m.step() {
+			return 0
+		}
+		if moved := m.y - before; p.speed > 0 && moved > 0 {
+			return time.Duration(moved) * time.Second / time.Duration(p.speed*dots.PerMM)
+		}
+	}
+}
+
+// read hands on what comes down the line, at a pace if there is one.
+func (g *plug) read(pace func() int) {
+	defer close(g.ended)
+	defer close(g.in)
+	const slice = 20 * time.Millisecond
+	for {
+		size := 4096
+		baud := pace()
+		if baud > 0 {
+			size = max(1, baud/10*int(slice/time.Millisecond)/1000)
+		}
+		buf := make([]byte, size)
+		n, err := g.master.Read(buf)
+		if err != nil {
+			return
+		}
+		select {
+		case g.in <- buf[:n]:
+		case <-g.pulled:
+			return
+		}
+		if baud > 0 {
+			timer := time.NewTimer(time.Duration(n) * 10 * time.Second / time.Duration(baud))
+			select {
+			case <-timer.C:
+			case <-g.pulled:
+				timer.Stop()
+				return
+			}
+		}
+	}
+}
+
+// write answers; a host that doesn't read loses what it doesn't take.
+func (g *plug) write(b []byte) {
+	if len(b) > 0 {
+		_ = g.master.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_, _ = g.master.Write(b)
+	}
+}
+
+// release lets others open the line again after a host that took it for itself
+// was killed: a real port forgets that with its last user, this one has us.
+func (g *plug) release() {
+	_ = control(g.slave, func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0) })
+}
+
+func (g *plug) pull() {
+	g.once.Do(func() {
+		close(g.pulled)
+		g.slave.Close()
+		g.master.Close()
+	})
+	<-g.ended
+}
+
+// raw keeps the terminal from echoing our answers before a host has set it up.
+func raw(f *os.File) error {
+	return control(f, func(fd int) error {
+		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return err
+		}
+		t.Iflag, t.Oflag, t.Lflag = unix.IGNPAR, 0, 0
+		return unix.IoctlSetTermios(fd, unix.TCSETS, t)
+	})
+}
+
+func control(f *os.File, do func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := conn.Control(func(fd uintptr) { inner = do(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// The margins of the paper around what is printed, in dots: 576 dots stand in
+// the middle of 80 mm.
+const (
+	marginSide   = 32
+	marginTop    = 56
+	marginBottom = 40
+)
