@@ -1,0 +1,130 @@
+package pulse
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kosk/drivers/sound"
+	"kosk/drivers/sound/soundtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSink(t *testing.T) {
+	d := start(t)
+	soundtest.Run(t, soundtest.Make{Paced: true, Open: func(t *testing.T) sound.Sink { return d.open(t) }})
+}
+
+func TestWhatIsPlayedIsHeard(t *testing.T) {
+	d := start(t)
+	s, e := d.open(t), d.listen(t)
+	for _, length := range []time.Duration{10 * time.Millisecond, 150 * time.Millisecond, 1500 * time.Millisecond} {
+		e.reset()
+		clip := soundtest.Tone(440, length)
+		for i := range clip.Samples { // silence would be taken for the end
+			if clip.Samples[i] == 0 {
+				clip.Samples[i] = 1
+			}
+		}
+		called := time.Now()
+		if err := s.Play(t.Context(), clip); err != nil {
+			t.Fatal(err)
+		}
+		returned := time.Now()
+		e.settle(t, 200*time.Millisecond)
+		first, last := e.times()
+		t.Logf("%v: first sample %v after the call, last one %v after the return", length, first.Sub(called), last.Sub(returned))
+		if got := e.heard(); !slices.Equal(got, clip.Samples) {
+			t.Errorf("%v: heard %d samples, played %d, or they differ", length, len(got), len(clip.Samples))
+		}
+		if d := last.Sub(returned); d > 100*time.Millisecond {
+			t.Errorf("%v: Play returned %v before the end was heard", length, d)
+		}
+	}
+}
+
+func TestInterruptedMeansSilent(t *testing.T) {
+	d := start(t)
+	s, e := d.open(t), d.listen(t)
+	clip := soundtest.Tone(440, 10*time.Second)
+	for range 5 {
+		e.reset()
+		ctx, cancel := context.WithCancel(t.Context())
+		var cut time.Time
+		timer := time.AfterFunc(300*time.Millisecond, func() { cut = time.Now(); cancel() })
+		err := s.Play(ctx, clip)
+		returned := time.Now()
+		timer.Stop()
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		e.settle(t, 300*time.Millisecond)
+		_, last := e.times()
+		t.Logf("returned %v after the cut; last sample heard %v after it", returned.Sub(cut), last.Sub(cut))
+		if d := last.Sub(cut); d > 100*time.Millisecond { // 50 ms, and as much for parec and a busy machine
+			t.Errorf("still heard %v after the cut", d)
+		}
+		if n := time.Duration(len(e.heard())) * time.Second / 22050; n < 100*time.Millisecond {
+			t.Errorf("only %v were heard before the cut", n)
+		}
+	}
+}
+
+func TestADaemonThatComesBackIsFound(t *testing.T) {
+	d := start(t)
+	s := d.open(t)
+	clip := soundtest.Tone(440, 20*time.Millisecond)
+	if err := s.Play(t.Context(), clip); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(200*time.Millisecond, d.end)
+	if err := s.Play(t.Context(), soundtest.Tone(440, 10*time.Second)); !errors.Is(err, sound.ErrNoSink) {
+		t.Errorf("the daemon died in mid-clip: %v", err)
+	}
+	if err := s.Play(t.Context(), clip); !errors.Is(err, sound.ErrNoSink) {
+		t.Errorf("no daemon: %v", err)
+	}
+	d.stop()
+	d.run(t)
+	if err := s.Play(t.Context(), clip); err != nil {
+		t.Errorf("the daemon is back: %v", err)
+	}
+}
+
+func TestOpenWithoutADaemonIsErrNoSink(t *testing.T) {
+	_, err := Open(filepath.Join(t.TempDir(), "native"), slog.New(slog.DiscardHandler))
+	if !errors.Is(err, sound.ErrNoSink) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Open("tcp:127.0.0.1:4713", slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a TCP server was taken")
+	}
+}
+
+func TestADaemonThatHangsUpIsErrNoSink(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "native")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if c, err := l.Accept(); err == nil {
+			c.Close()
+		}
+	}()
+	if _, err := Open(path, slog.New(slog.DiscardHandler)); !errors.Is(err, sound.ErrNoSink) {
+		t.Errorf("got %v", err)
+	}
+	l.Close()
+	<-done
+}
