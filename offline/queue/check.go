@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bbolt trusts its file: on a damaged one it panics in a goroutine of its own,
-// which nobody can recover, or follows a loop of pages until the stack ends. So
+// bbolt trusts its file: on a damaged one it panics, partly in a goroutine of
+// its own where nobody can recover, or follows a loop of pages until the stack ends. So
 // an existing file is read first, page by page, without a map, and everything
 // that bbolt will follow is followed here with bounds. The rules are:
 //   - at least one meta page is whole, and the newest whole one counts;
 //   - every page reached lies below the high-water mark and in the file, says
 //     its own number, and is reached once;
-//   - every element lies in its page, and keys ascend.
+//   - every element lies in its page; keys ascend, within the bounds that the
+//     branch above gives.
 //
 // What records say is checked by their own checksums, in record.go.
 
@@ -93,7 +94,14 @@ func checkPages(r io.ReaderAt, size int64) error {
 	}
 	w := &walk{r: r, high: high, seen: make([]bool, high)}
 	w.seen[0], w.seen[1] = true, true
-	return w.page(root, nil, 0)
+	return w.page(root, bounds{}, 0)
+}
+
+// bounds of the keys below a branch's element; below nil: no upper bound.
+type bounds struct{ least, below []byte }
+
+func (b bounds) holds(key []byte) bool {
+	return bytes.Compare(b.least, key) <= 0 && (b.below == nil || bytes.Compare(key, b.below) < 0)
 }
 
 func damage(format string, args ...any) error {
@@ -156,48 +164,52 @@ func (w *walk) read(id uint64) ([]byte, error) {
 	return page, nil
 }
 
-// page follows the tree from page id, whose keys are all at least least.
-func (w *walk) page(id uint64, least []byte, depth int) error {
+// page follows the tree from page id, whose keys must lie within b.
+func (w *walk) page(id uint64, b bounds, depth int) error {
 	page, err := w.read(id)
 	if err != nil {
 		return err
 	}
 	switch flags := binary.NativeEndian.Uint16(page[8:]); {
 	case flags == branchFlag && depth < maxDepth:
-		return w.branch(id, page, depth)
+		return w.branch(id, page, b, depth)
 	case flags == leafFlag:
-		return w.leaf(id, page, least, depth)
+		return w.leaf(id, page, b, depth)
 	default:
 		return damage("page %d has flags %#x at depth %d", id, flags, depth)
 	}
 }
 
-func (w *walk) branch(id uint64, page []byte, depth int) error {
+func (w *walk) branch(id uint64, page []byte, b bounds, depth int) error {
 	count := int(binary.NativeEndian.Uint16(page[10:]))
-	if count == 0 {
-		return damage("branch %d is empty", id)
+	if count == 0 || pageHeaderSize+count*elementSize > len(page) {
+		return damage("branch %d has %d elements", id, count)
 	}
-	var last []byte
-	for i := range count {
+	keys := make([][]byte, count)
+	for i := range keys {
 		at := pageHeaderSize + i*elementSize
-		if at+elementSize > len(page) {
-			return damage("branch %d has %d elements", id, count)
-		}
 		pos, ksize := binary.NativeEndian.Uint32(page[at:]), binary.NativeEndian.Uint32(page[at+4:])
 		key, ok := cut(page, at, pos, ksize)
-		if !ok || i > 0 && bytes.Compare(last, key) >= 0 {
+		if !ok || !b.holds(key) || i > 0 && bytes.Compare(keys[i-1], key) >= 0 {
 			return damage("branch %d: key %d", id, i)
 		}
-		if err := w.page(binary.NativeEndian.Uint64(page[at+8:]), key, depth+1); err != nil {
+		keys[i] = key
+	}
+	for i, key := range keys {
+		child := binary.NativeEndian.Uint64(page[pageHeaderSize+i*elementSize+8:])
+		within := bounds{least: key, below: b.below}
+		if i+1 < count {
+			within.below = keys[i+1]
+		}
+		if err := w.page(child, within, depth+1); err != nil {
 			return err
 		}
-		last = key
 	}
 	return nil
 }
 
-func (w *walk) leaf(id uint64, page, least []byte, depth int) error {
-	last := least
+func (w *walk) leaf(id uint64, page []byte, b bounds, depth int) error {
+	var last []byte
 	for i := range int(binary.NativeEndian.Uint16(page[10:])) {
 		at := pageHeaderSize + i*elementSize
 		if at+elementSize > len(page) {
@@ -210,7 +222,7 @@ func (w *walk) leaf(id uint64, page, least []byte, depth int) error {
 			return damage("leaf %d: element %d", id, i)
 		}
 		key, value := both[:ksize], both[ksize:]
-		if order := bytes.Compare(last, key); order > 0 || order == 0 && i > 0 {
+		if !b.holds(key) || i > 0 && bytes.Compare(last, key) >= 0 {
 			return damage("leaf %d: key %d", id, i)
 		}
 		last = key
@@ -231,13 +243,13 @@ func (w *walk) bucket(id uint64, value []byte, depth int) error {
 		return damage("leaf %d: bucket of %d bytes at depth %d", id, len(value), depth)
 	}
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
-		return w.page(root, nil, depth+1)
+		return w.page(root, bounds{}, depth+1)
 	}
 	inline := value[16:]
 	if len(inline) < pageHeaderSize || binary.NativeEndian.Uint16(inline[8:]) != leafFlag {
 		return damage("leaf %d: bucket in place", id)
 	}
-	return w.leaf(id, inline, nil, depth+1)
+	return w.leaf(id, inline, bounds{}, depth+1)
 }
 
 // cut returns size bytes at pos, counted from the element at.

@@ -87,7 +87,7 @@ func TestWhatWasAcknowledgedSurvivesSIGKILL(t *testing.T) {
 				finished[n] = true
 			}
 		}
-		from = audit(t, path, stored, finished)
+		from = compare(t, path, stored, finished)
 		if t.Failed() {
 			t.Fatalf("cycle %d of %d", cycle, cycles)
 		}
@@ -124,9 +124,9 @@ func crash(t *testing.T, path string, from int, after time.Duration) (said []str
 	return said
 }
 
-// audit compares the file with what was acknowledged, empties the queue so that
+// compare holds the file against what was acknowledged, empties the queue so that
 // it stays small, and returns the highest item seen.
-func audit(t *testing.T, path string, stored, finished map[int]bool) (highest int) {
+func compare(t *testing.T, path string, stored, finished map[int]bool) (highest int) {
 	t.Helper()
 	q, stop := running(t, path, Options{MaxSize: 4 << 20, MaxReceipts: 100_000})
 	defer stop()

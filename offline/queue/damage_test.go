@@ -97,9 +97,13 @@ func TestDamageAnywhereIsSurvived(t *testing.T) {
 }
 
 func FuzzCheckPages(f *testing.F) {
-	whole := filled(f)
-	f.Add(whole[:40*pageSize], uint32(8*pageSize), uint64(3))
-	f.Add(whole, uint32(2*pageSize+10), uint64(1))
+	path := filepath.Join(f.TempDir(), "queue")
+	must(f, create(path, Options{MaxSize: 1 << 20}))
+	small, err := os.ReadFile(path)
+	must(f, err)
+	small = small[:min(len(small), 16*pageSize)]
+	f.Add(small, uint32(3*pageSize), uint64(3))
+	f.Add(small, uint32(2*pageSize+10), uint64(1))
 	f.Add([]byte{}, uint32(0), uint64(0))
 	f.Fuzz(func(t *testing.T, b []byte, at uint32, v uint64) {
 		if len(b) > 8 {

@@ -125,7 +125,7 @@ func (q *Queue) begin() error {
 		}
 		q.boot++
 		var err error
-		if q.depth, err = count(tx); err != nil {
+		if q.depth, err = audit(tx); err != nil {
 			return err
 		}
 		if q.depth.Queued > 0 {

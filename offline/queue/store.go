@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
@@ -328,32 +327,4 @@ func (q *Queue) oldest() (time.Time, error) {
 		return nil
 	})
 	return at, err
-}
-
-// count reads the counters off the file, and with them every header: a queue
-// whose headers are damaged does not open.
-func count(tx *bolt.Tx) (Stats, error) {
-	var s Stats
-	err := tx.Bucket(headBucket).ForEach(func(k, h []byte) error {
-		if len(k) != 8 {
-			return fmt.Errorf("head key of %d bytes: %w", len(k), ErrDamaged)
-		}
-		e, err := parseHeader(binary.BigEndian.Uint64(k), h)
-		s.Bytes += int64(e.Size)
-		s.Queued++
-		return err
-	})
-	s.Parked = tx.Bucket(parkedBucket).Stats().KeyN
-	s.Queued -= s.Parked
-	return s, errors.Join(err, countReceipts(tx, &s))
-}
-
-func countReceipts(tx *bolt.Tx, s *Stats) error {
-	return tx.Bucket(receiptBucket).ForEach(func(k, r []byte) error {
-		if len(k) != 8 || len(r) < idSize {
-			return fmt.Errorf("receipt %x: %w", k, ErrDamaged)
-		}
-		s.Receipts++
-		return nil
-	})
 }
