@@ -10,6 +10,7 @@ import (
 
 type stationCommand struct {
 	Add stationAdd `cmd:"" help:"Register a station, or give it a new code, and print the code."`
+	Rm  stationRm  `cmd:"" help:"Shut a station out."`
 	Ls  stationLs  `cmd:"" help:"List the stations."`
 }
 
@@ -32,6 +33,20 @@ func (c stationAdd) Run(out io.Writer) error {
 	return err
 }
 
+type stationRm struct {
+	folder
+	Name string `arg:"" help:"Name of the station."`
+}
+
+// Run prints nothing when it is done.
+func (c stationRm) Run() error {
+	reg, err := registry.Open(c.Dir)
+	if err != nil {
+		return err
+	}
+	return reg.Remove(c.Name, time.Now())
+}
+
 type stationLs struct{ folder }
 
 // Run prints a line for each station.
@@ -46,7 +61,9 @@ func (c stationLs) Run(out io.Writer) error {
 	}
 	for _, s := range all {
 		state := "not enrolled"
-		if len(s.Certificates) > 0 {
+		if !s.Removed.IsZero() {
+			state = "removed"
+		} else if len(s.Certificates) > 0 && !s.Certificates[0].Revoked {
 			state = "enrolled until " + s.Certificates[0].NotAfter.Format(time.DateOnly)
 		}
 		if s.CodeOpen(time.Now()) {

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"filippo.io/age"
 )
@@ -58,6 +59,20 @@ type Provider struct {
 	Class     string `json:"class"`    // "GOV"
 	Member    string `json:"member"`   // "10001"
 	Subsystem string `json:"subsystem"`
+}
+
+// ProviderOf reads the provider from a station's certificate: its subject's O is
+// the member ("AZ-TEST/GOV/10001"), its OU the subsystem.
+func ProviderOf(cert *x509.Certificate) (Provider, error) {
+	s := cert.Subject
+	if len(s.Organization) != 1 || len(s.OrganizationalUnit) != 1 {
+		return Provider{}, errors.New("certificate names no provider")
+	}
+	parts := strings.Split(s.Organization[0], "/")
+	if len(parts) != 3 {
+		return Provider{}, errors.New("certificate names no member")
+	}
+	return Provider{Instance: parts[0], Class: parts[1], Member: parts[2], Subsystem: s.OrganizationalUnit[0]}, nil
 }
 
 // Service is the code of the one service that kiosks use.

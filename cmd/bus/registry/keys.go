@@ -167,9 +167,11 @@ func (k *Keys) Pool() *x509.CertPool {
 	return pool
 }
 
-func (k *Keys) issueStation(name string, public *ecdsa.PublicKey, now time.Time) (*x509.Certificate, error) {
+func (k *Keys) issueStation(name string, org Organisation, public *ecdsa.PublicKey, now time.Time) (*x509.Certificate, error) {
 	return sign(&x509.Certificate{
-		Subject:   pkix.Name{CommonName: name, OrganizationalUnit: []string{"kiosk"}},
+		Subject: pkix.Name{
+			CommonName: name, Organization: []string{org.Member}, OrganizationalUnit: []string{org.Subsystem},
+		},
 		NotBefore: now.Add(-backdate), NotAfter: now.Add(stationLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, k.CA, public, k.ca)

@@ -54,6 +54,7 @@ type Registry struct {
 type Station struct {
 	Name         string        `json:"name"`
 	Added        time.Time     `json:"added"`
+	Removed      time.Time     `json:"removed,omitzero"`
 	Code         *code         `json:"code,omitempty"`
 	Certificates []Certificate `json:"certificates,omitempty"` // the newest first
 }
@@ -69,6 +70,14 @@ type Certificate struct {
 	Serial   string    `json:"serial"` // hex
 	NotAfter time.Time `json:"not_after"`
 	Key      []byte    `json:"key"` // SubjectPublicKeyInfo, DER
+	Revoked  bool      `json:"revoked,omitempty"`
+}
+
+// An Organisation is the X-Road subsystem that stations belong to, as it stands
+// in their certificates.
+type Organisation struct {
+	Member    string // "AZ-TEST/GOV/10001": the subject's O
+	Subsystem string // "kiosk": the subject's OU
 }
 
 // Open opens the registry in dir and makes the bus's keys when there are none.
@@ -108,6 +117,7 @@ func (r *Registry) Add(station string, now time.Time) (string, error) {
 		if err != nil {
 			return err
 		}
+		s.Removed = time.Time{}
 		s.Code = &code{Hash: hex.EncodeToString(sum[:]), Expires: now.Add(CodeLife).UTC()}
 		return r.store(s)
 	})
@@ -190,7 +200,7 @@ func (r *Registry) Holds(cert *x509.Certificate) (string, bool) {
 	}
 	serial := hex.EncodeToString(cert.SerialNumber.Bytes())
 	for _, c := range s.Certificates {
-		if c.Serial == serial {
+		if c.Serial == serial && !c.Revoked {
 			return s.Name, true
 		}
 	}
@@ -198,9 +208,10 @@ func (r *Registry) Holds(cert *x509.Certificate) (string, bool) {
 }
 
 // Enrol spends a station's one-time code and issues a certificate for the
-// request (PKCS#10, DER, P-256). The code is spent even if the kiosk never gets
+// request (PKCS#10, DER, P-256). Its subject is the station's name under the
+// organisation, by which the kiosk learns who its provider is. The code is spent even if the kiosk never gets
 // the answer: then it needs a new one. Errors: ErrCode, ErrCSR.
-func (r *Registry) Enrol(station, secret string, csr []byte, now time.Time) (*x509.Certificate, error) {
+func (r *Registry) Enrol(station, secret string, org Organisation, csr []byte, now time.Time) (*x509.Certificate, error) {
 	var cert *x509.Certificate
 	err := r.locked(func() error {
 		s, err := r.Station(station)
@@ -217,7 +228,7 @@ func (r *Registry) Enrol(station, secret string, csr []byte, now time.Time) (*x5
 		if err != nil {
 			return err
 		}
-		if cert, err = r.keys.issueStation(station, key, now); err != nil {
+		if cert, err = r.keys.issueStation(station, org, key, now); err != nil {
 			return err
 		}
 		s.Code = nil
@@ -267,3 +278,24 @@ func (r *Registry) store(s Station) error {
 
 // CodeOpen says whether a one-time code waits to be used.
 func (s Station) CodeOpen(now time.Time) bool { return s.Code != nil && !now.After(s.Code.Expires) }
+
+// Remove shuts a station out: its certificates are good for nothing from now
+// on. Its keys stay, since what was accepted from it is still to be opened. Add
+// lets it in again, with a new enrolment.
+func (r *Registry) Remove(station string, now time.Time) error {
+	err := r.locked(func() error {
+		s, err := r.Station(station)
+		if err != nil {
+			return err
+		}
+		s.Removed, s.Code = now.UTC(), nil
+		for i := range s.Certificates {
+			s.Certificates[i].Revoked = true
+		}
+		return r.store(s)
+	})
+	if err != nil {
+		return fmt.Errorf("remove station: %w", err)
+	}
+	return nil
+}

@@ -39,7 +39,8 @@ func (s *Server) simpleEnroll(w *recorder, r *http.Request) {
 		http.Error(w, "body is not base64", http.StatusBadRequest)
 		return
 	}
-	cert, err := s.Registry.Enrol(station, secret, csr, time.Now())
+	org := registry.Organisation{Member: s.Provider.member(), Subsystem: s.Provider.Subsystem}
+	cert, err := s.Registry.Enrol(station, secret, org, csr, time.Now())
 	switch {
 	case errors.Is(err, registry.ErrCode):
 		challenge(w)

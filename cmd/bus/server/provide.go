@@ -14,6 +14,7 @@ import (
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/registry"
 	"kosk/device/request"
 )
 
@@ -181,7 +182,13 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 		return e, false, false
 	}
 	draft, err := s.open(m.body)
-	if reason := s.objection(m, id, draft, err); reason != "" {
+	reason, err := objection(m, id, draft, err)
+	if err != nil {
+		s.Log.Error("registry failed", "err", err)
+		s.xroadError(m, http.StatusInternalServerError, errInternal, "registry")
+		return e, false, false
+	}
+	if reason != "" {
 		s.refused.Add(1)
 		writeReason(m, http.StatusBadRequest, reason)
 		return e, false, false
@@ -196,21 +203,24 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 	return e, created, true
 }
 
-// objection says why an envelope can't be accepted, or "".
-func (s *Server) objection(m *message, id request.ID, d request.Draft, err error) string {
+// objection says why an envelope can't be accepted, or "". What is not the
+// envelope's fault comes back as an error: the kiosk must try again.
+func objection(m *message, id request.ID, d request.Draft, err error) (string, error) {
 	switch {
 	case errors.Is(err, request.ErrVersion):
-		return reasonUnknownVersion
-	case errors.Is(err, request.ErrSignature), errors.Is(err, request.ErrStation):
-		return reasonBadSignature
+		return reasonUnknownVersion, nil
+	case errors.Is(err, request.ErrSignature), errors.Is(err, request.ErrStation), errors.Is(err, registry.ErrUnknown):
+		return reasonBadSignature, nil
+	case errors.Is(err, request.ErrSealed), errors.Is(err, request.ErrEnvelope), errors.Is(err, request.ErrDraft):
+		return reasonBadEnvelope, nil
 	case err != nil:
-		return reasonBadEnvelope
+		return "", err
 	case d.Station != m.station:
-		return reasonWrongStation
+		return reasonWrongStation, nil
 	case d.ID != id:
-		return reasonWrongID
+		return reasonWrongID, nil
 	}
-	return ""
+	return "", nil
 }
 
 func (s *Server) open(sealed []byte) (request.Draft, error) {
@@ -275,32 +285,53 @@ func (s *Server) get(m *message, id request.ID) {
 	s.stand(m, id, e, sealed, wait)
 }
 
-// stand answers with the standing, as soon as there is a decision or the wait is over.
+// stand answers with the standing. Its ETag is the state: with If-None-Match the
+// answer waits until the state is another one, without until it is final; either
+// way no longer than wait.
 func (s *Server) stand(m *message, id request.ID, e ledger.Entry, sealed []byte, wait time.Duration) {
-	ctx, cancel := context.WithTimeout(m.req.Context(), wait)
-	defer cancel()
-	_, _ = s.Ledger.Wait(ctx, outcomeKey(m.id)) // what matters is what stands there then
-	var st standing
-	var err error
+	st, err := s.standing(m.req.Context(), m.id)
+	tag := m.req.Header.Get("If-None-Match")
+	final := st.State == stateDone || st.State == stateRefused
+	if err == nil && wait > 0 && !final && (tag == "" || tag == st.tag()) {
+		ctx, cancel := context.WithTimeout(m.req.Context(), wait)
+		defer cancel()
+		_, _ = s.Ledger.Wait(ctx, outcomeKey(m.id)) // what matters is what stands there then
+		st, err = s.standing(m.req.Context(), m.id)
+	}
+	if err != nil {
+		s.ledgerFailed(m, err)
+		return
+	}
+	m.Header().Set("ETag", st.tag())
+	if tag == st.tag() {
+		m.WriteHeader(http.StatusNotModified)
+		return
+	}
 	if st.Receipt, err = s.receipt(id, e, sealed); err != nil {
 		s.xroadError(m, http.StatusInternalServerError, errInternal, "receipt")
 		return
 	}
-	decision, err := s.decision(m.req.Context(), m.id)
-	switch {
-	case errors.Is(err, ledger.ErrNotFound) && s.work.working(m.id):
-		st.State = stateInWork
-	case errors.Is(err, ledger.ErrNotFound):
-		st.State = stateAccepted
-	case err != nil:
-		s.ledgerFailed(m, err)
-		return
-	case decision.Outcome != nil:
-		st.State, st.Outcome = stateDone, decision.Outcome
-	default:
-		st.State, st.Reason = stateRefused, decision.Reason
-	}
 	writeJSON(m, http.StatusOK, st)
+}
+
+// tag is the ETag of a standing.
+func (st standing) tag() string { return `"` + st.State + `"` }
+
+// standing is how a submission that is in the ledger stands, without its receipt.
+func (s *Server) standing(ctx context.Context, id string) (standing, error) {
+	busy := s.work.working(id) // asked first: a job that ends now has its decision written
+	decision, err := s.decision(ctx, id)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound) && busy:
+		return standing{State: stateInWork}, nil
+	case errors.Is(err, ledger.ErrNotFound):
+		return standing{State: stateAccepted}, nil
+	case err != nil:
+		return standing{}, err
+	case decision.Outcome != nil:
+		return standing{State: stateDone, Outcome: decision.Outcome}, nil
+	}
+	return standing{State: stateRefused, Reason: decision.Reason}, nil
 }
 
 // waitOf reads ?wait=SECONDS; more than the longest wait is the longest.

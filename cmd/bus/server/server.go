@@ -38,6 +38,9 @@ type Config struct {
 // A Provider is the subsystem that the kiosks' service belongs to.
 type Provider struct{ Instance, Class, Member, Subsystem string }
 
+// member is the X-Road identifier of the member.
+func (p Provider) member() string { return p.Instance + "/" + p.Class + "/" + p.Member }
+
 // A Server is a running bus.
 type Server struct {
 	Config

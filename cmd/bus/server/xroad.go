@@ -154,7 +154,7 @@ func (s *Server) authenticate(m *message) bool {
 		return false
 	}
 	given, err := url.PathUnescape(client)
-	if err != nil || given != s.Provider.Instance+"/"+s.Provider.Class+"/"+s.Provider.Member+"/"+station {
+	if err != nil || given != s.Provider.member()+"/"+station {
 		s.xroadError(m, http.StatusInternalServerError, errClientID, "X-Road-Client is not the station of the certificate")
 		return false
 	}
