@@ -3,6 +3,7 @@ package icao
 import (
 	"bytes"
 	"fmt"
+	"slices"
 )
 
 // Object identifiers of BSI TR-03110-3, A.1 and ICAO 9303-11, 6.1 and 9.2.
@@ -224,4 +225,22 @@ func ParseCardInfo(file []byte) CardInfo {
 		}
 	}
 	return info
+}
+
+// SamePACE says whether two lists offer the same ways in, in any order.
+func SamePACE(a, b []PACEInfo) bool {
+	in := func(list []PACEInfo, p PACEInfo) bool {
+		return slices.ContainsFunc(list, func(q PACEInfo) bool { return bytes.Equal(p.Raw, q.Raw) })
+	}
+	for _, p := range a {
+		if !in(b, p) {
+			return false
+		}
+	}
+	for _, p := range b {
+		if !in(a, p) {
+			return false
+		}
+	}
+	return true
 }

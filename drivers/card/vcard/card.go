@@ -70,7 +70,7 @@ type Card struct {
 	key      *ecdsa.PrivateKey
 	mu       sync.Mutex
 	chip     chip // guarded by mu
-	commands int  // guarded by mu; since the last reset
+	commands int  // guarded by mu; since it was put in
 	removed  bool // guarded by mu
 }
 
@@ -175,11 +175,18 @@ func (c *Card) Close() error {
 	return nil
 }
 
-// reset is what the chip does when it is powered or put in again.
+// reset is what happens when the card is put in again.
 func (c *Card) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.chip, c.commands, c.removed = chip{}, 0, false
+}
+
+// power is what the chip does when the reader powers or resets it: it forgets.
+func (c *Card) power() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.chip = chip{}
 }
 
 // Transmit answers a command, or ends with card.ErrRemoved when the profile has

@@ -1,0 +1,182 @@
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ebfe/scard"
+
+	"kosk/drivers/card"
+)
+
+// pnp is the entry that reports readers coming and going.
+const pnp = `\\?PnP?\Notification`
+
+// The high 16 bits of a state count insertions and removals of the slot.
+const counterShift = 16
+
+const stateBits = 1<<counterShift - 1
+
+// relist bounds one wait: a reader that came between listing and waiting is seen
+// after it at the latest.
+const relist = 10 * time.Second
+
+// Waits between tries to reach the daemon.
+const (
+	firstWait = 100 * time.Millisecond
+	lastWait  = 3 * time.Second
+)
+
+// A slotState is what was last told of the slot.
+type slotState struct {
+	name    string // "" when there is no reader
+	present bool
+	counter scard.StateFlag
+	raw     scard.StateFlag
+}
+
+// Watch implements card.Reader. It calls seen from the caller's goroutine, and
+// starts none of its own that outlives it.
+func (r *Reader) Watch(ctx context.Context, seen func(card.Event)) error {
+	wait := firstWait
+	for ctx.Err() == nil {
+		state := new(slotState)
+		reached, err := r.watch(ctx, state, seen)
+		state.gone(seen)
+		if ctx.Err() != nil {
+			break
+		}
+		if reached {
+			wait = firstWait
+		}
+		r.log.Warn("card service lost", "error", err, "retry", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, lastWait)
+	}
+	return ctx.Err()
+}
+
+// gone tells that the reader went, and its card with it.
+func (s *slotState) gone(seen func(card.Event)) {
+	if s.name == "" {
+		return
+	}
+	if s.present {
+		seen(card.Event{Kind: card.MediaRemoved, Reader: s.name})
+	}
+	seen(card.Event{Kind: card.ReaderGone, Reader: s.name})
+	*s = slotState{}
+}
+
+// watch follows the slot over one life of the daemon. reached says whether the
+// daemon answered at all.
+func (r *Reader) watch(ctx context.Context, state *slotState, seen func(card.Event)) (reached bool, err error) {
+	service, err := scard.EstablishContext()
+	if err != nil {
+		return false, translate(err)
+	}
+	defer service.Release()
+	defer cancelWith(ctx, service)()
+	for ctx.Err() == nil {
+		if err := r.follow(service, state, seen); err != nil {
+			return reached, translate(err)
+		}
+		reached = true
+	}
+	return reached, ctx.Err()
+}
+
+// cancelWith has ctx's end interrupt the blocked call, again and again, since a
+// cancel that comes between two calls is lost. The returned function ends that
+// and waits for it.
+func cancelWith(ctx context.Context, service *scard.Context) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-ctx.Done():
+		case <-done:
+			return
+		}
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			_ = service.Cancel() // a dead service has nothing to cancel
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// follow chooses the reader if there is none, waits for one change and tells it.
+func (r *Reader) follow(service *scard.Context, state *slotState, seen func(card.Event)) error {
+	names, err := r.find(service)
+	if err != nil {
+		return err
+	}
+	if state.name != "" && !contains(names, state.name) {
+		state.gone(seen)
+	}
+	if state.name == "" && len(names) > 0 {
+		*state = slotState{name: names[0]}
+		seen(card.Event{Kind: card.ReaderReady, Reader: state.name})
+	}
+	states := []scard.ReaderState{{Reader: pnp}}
+	if state.name != "" {
+		states = append(states, scard.ReaderState{Reader: state.name, CurrentState: state.raw})
+	}
+	err = service.GetStatusChange(states, relist)
+	switch {
+	case errors.Is(err, scard.ErrTimeout), errors.Is(err, scard.ErrCancelled), errors.Is(err, scard.ErrUnknownReader):
+		return nil // the next round lists again
+	case err != nil:
+		return err
+	case state.name != "":
+		state.tell(states[1], seen)
+	}
+	return nil
+}
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// tell compares what the daemon says with what was told last. A card that was
+// pulled out and another put in between two looks shows by the counter.
+func (s *slotState) tell(now scard.ReaderState, seen func(card.Event)) {
+	flags := now.EventState & stateBits
+	if flags&(scard.StateUnknown|scard.StateUnavailable) != 0 && flags&scard.StatePresent == 0 {
+		s.gone(seen)
+		return
+	}
+	present := flags&scard.StatePresent != 0
+	counter := now.EventState >> counterShift
+	swapped := s.present && present && counter != s.counter
+	if s.present && (!present || swapped) {
+		seen(card.Event{Kind: card.MediaRemoved, Reader: s.name})
+	}
+	if present && (!s.present || swapped) {
+		event := card.Event{Kind: card.MediaInserted, Reader: s.name}
+		if flags&scard.StateMute == 0 {
+			event.ATR = append([]byte(nil), now.Atr...)
+		}
+		seen(event)
+	}
+	s.present, s.counter, s.raw = present, counter, now.EventState&^scard.StateChanged
+}
