@@ -36,13 +36,14 @@ const (
 	Back                     // bottom bar, left
 	Leave                    // bottom bar, beside Back
 	Next                     // the one way forward: bottom right
+	Banner                   // stands above everything: TEST
 	Turn                     // turns the page of a scene that doesn't fit on one; see TurnNext
 )
 
 func (r Role) String() string {
 	return [...]string{
 		"none", "title", "eyebrow", "lead", "text", "heading", "note", "figure", "tile", "choice", "field", "key",
-		"datum", "button", "code", "progress", "tool", "step", "status", "back", "leave", "next", "turn",
+		"datum", "button", "code", "progress", "tool", "step", "status", "back", "leave", "next", "banner", "turn",
 	}[r]
 }
 

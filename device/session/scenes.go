@@ -29,7 +29,7 @@ func (v *Visit) Scene() scene.Scene {
 	s := make(v)
 	s.Lang, s.Test = v.Lang, v.Test
 	if v.Test {
-		s.Nodes = append([]scene.Node{{ID: "test", Role: scene.Status, Name: v.in("test")}}, s.Nodes...)
+		s.Nodes = append([]scene.Node{{ID: "test", Role: scene.Banner, Name: v.in("test")}}, s.Nodes...)
 	}
 	return s
 }
@@ -323,9 +323,11 @@ func (v *Visit) step(n int) []scene.Node {
 	if n == 1 {
 		n = v.Field + 1
 	}
-	return []scene.Node{{ID: "step", Role: scene.Step, Name: v.in("step",
+	said := v.in("step",
 		text.Arg{Name: "n", Words: text.Say(v.Lang, text.Plain, strconv.Itoa(n))},
-		text.Arg{Name: "of", Words: text.Say(v.Lang, text.Plain, strconv.Itoa(of))})}}
+		text.Arg{Name: "of", Words: text.Say(v.Lang, text.Plain, strconv.Itoa(of))})
+	words := text.Words{{Lang: v.Lang, Text: strconv.Itoa(n) + " / " + strconv.Itoa(of), Say: said.String()}}
+	return []scene.Node{{ID: "step", Role: scene.Step, Name: words}}
 }
 
 func reviewing(v *Visit) scene.Scene {

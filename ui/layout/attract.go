@@ -15,6 +15,7 @@ func (p *pen) attract() {
 	foot := p.attractFoot(w)
 	sheet := p.attractSheet(w, foot)
 	p.add(Element{Shape: Lattice, Rect: Rect{0, 0, p.Panel.W, sheet + p.mm(10)}, Fill: p.pal.Lattice})
+	above := p.banner()
 	// The sheet was measured first; now that the lattice lies under it, draw it.
 	p.attractDrawSheet(m, w, sheet, foot)
 	p.attractDrawFoot(m, w, foot)
@@ -25,7 +26,7 @@ func (p *pen) attract() {
 	th := p.paraHeight(w, title.Name.String(), h)
 	lh := p.paraHeight(w*0.86, sub.Name.String(), lead)
 	s := p.mm(27)
-	y := max((sheet-s-p.mm(16)-th-p.mm(6)-lh)/2, p.mm(10))
+	y := max(above+(sheet-above-s-p.mm(16)-th-p.mm(6)-lh)/2, above+p.mm(8))
 	p.icon(Rect{m, y, s, s}, "mark-light", p.pal.OnDeep)
 	y += s + p.mm(16)
 	p.para(m, y, w, title.Name.String(), h, p.pal.OnDeep, p.pal.Deep)

@@ -35,22 +35,36 @@ func (p *pen) topBar() float32 {
 	if cols == 0 {
 		cols = 1
 	}
+	above := p.banner()
 	h := p.mm(theme.TopBar) + float32(rows-1)*(high+gap)
-	p.box(Rect{0, 0, p.Panel.W, h}, p.pal.Card, p.pal.Card, 0, 0)
-	p.box(Rect{0, h, p.Panel.W, p.mm(0.4)}, p.pal.Hair, p.pal.Hair, 0, 0)
-	y := (h - float32(rows)*high - float32(rows-1)*gap) / 2
+	p.box(Rect{0, above, p.Panel.W, h}, p.pal.Card, p.pal.Card, 0, 0)
+	p.box(Rect{0, above + h, p.Panel.W, p.mm(0.4)}, p.pal.Hair, p.pal.Hair, 0, 0)
+	y := above + (h-float32(rows)*high-float32(rows-1)*gap)/2
 	if p.view.TextSize < scene.TextLarge {
-		s := p.mm(14)
-		p.icon(Rect{margin, (h - s) / 2, s, s}, "mark", p.pal.AccentText)
-		name := p.faceAt(theme.Answer, scene.TextNormal)
-		p.line(margin+s+p.mm(5), (h-name.line)/2, "Köşk", name, p.pal.Ink, p.pal.Card)
+		p.house(Rect{margin, above, left - margin, h})
 	}
 	w := (p.Panel.W - margin - left - float32(cols-1)*gap) / float32(cols)
 	for i, n := range tools {
 		r := Rect{left + float32(i%cols)*(w+gap), y + float32(i/cols)*(high+gap), w, high}
 		p.tool(n, r, f, p.pal.Card, p.pal.Ink, p.pal.Border)
 	}
-	return h
+	return above + h
+}
+
+// house is the mark, with the kiosk's name, or where the person is in a form.
+func (p *pen) house(r Rect) {
+	s := p.mm(14)
+	p.icon(Rect{r.X, r.Y + (r.H-s)/2, s, s}, "mark", p.pal.AccentText)
+	words, f := "Köşk", p.faceAt(theme.Answer, scene.TextNormal)
+	step := p.view.Scene.Role(scene.Step)
+	if step != nil {
+		words, f = step.Name.String(), p.faceAt(theme.Button, scene.TextNormal)
+	}
+	at := Rect{r.X + s + p.mm(5), r.Y + (r.H-f.line)/2, p.width(words, f), f.line}
+	p.line(at.X, at.Y, words, f, p.pal.Ink, p.pal.Card)
+	if step != nil {
+		p.target(step, at, 2, -1)
+	}
 }
 
 // toolFace is how the captions of tools are set: at the largest text they stand
@@ -164,7 +178,7 @@ func (p *pen) bottomBar(h float32) {
 	}
 	if n := p.forward(); n != nil {
 		p.primary(n, row, high, f)
-	} else if n := p.view.Scene.Role(scene.Status); n != nil && n.ID != "test" {
+	} else if n := p.view.Scene.Role(scene.Status); n != nil {
 		p.status(n, row, high)
 	}
 }

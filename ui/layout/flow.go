@@ -12,6 +12,7 @@ type block struct {
 	height float32
 	gap    float32 // air above it, not at the top of a page
 	stick  bool    // stays with the block after it: a heading
+	card   bool    // is a row of a card
 	join   bool    // continues the card of the block before it
 	draw   func(r Rect)
 }
@@ -47,7 +48,7 @@ func (p *pen) run(blocks []block, r Rect, gap bool) float32 {
 	if gap {
 		r.Y += blocks[0].gap
 	}
-	card := blocks[0].join || len(blocks) > 1
+	card := blocks[0].card
 	var h float32
 	for _, b := range blocks {
 		h += b.height
@@ -89,8 +90,8 @@ func paginate(blocks []block, h float32) [][]block {
 			pages, page, used = append(pages, page), nil, 0
 			continue
 		}
-		if len(page) == 0 && blocks[i].join {
-			blocks[i].join = len(blocks) > i+1 && blocks[i+1].join
+		if len(page) == 0 {
+			blocks[i].join = false
 		}
 		page = append(page, blocks[i:j]...)
 		used += need
@@ -155,7 +156,7 @@ func (p *pen) header(room Rect) float32 {
 		y += h
 	}
 	sc := &p.view.Scene
-	if n := sc.Role(scene.Step); n != nil {
+	if n := sc.Role(scene.Step); n != nil && p.view.TextSize >= scene.TextLarge {
 		f := p.face(theme.Label)
 		w := p.width(n.Name.String(), f)
 		r := Rect{room.Right() - w, y, w, f.line}
@@ -185,6 +186,7 @@ func (p *pen) blocks(w float32) []block {
 			i = j - 1
 		case scene.Datum:
 			b := p.datum(n, w)
+			b.card = true
 			b.join = i > 0 && nodes[i-1].Role == scene.Datum
 			blocks = append(blocks, b)
 		default:

@@ -14,7 +14,6 @@ func Lay(v scene.View, panel Panel) Drawing {
 	} else {
 		p.page()
 	}
-	p.testBand()
 	p.ring()
 	return p.Drawing
 }
@@ -57,17 +56,18 @@ func (p *pen) ring() {
 	}
 }
 
-// testBand says on every screen that the kiosk trusts test cards.
-func (p *pen) testBand() {
-	if !p.view.Scene.Test {
-		return
+// banner says above every screen that the kiosk trusts test cards, and returns
+// the height that it takes.
+func (p *pen) banner() float32 {
+	n := p.view.Scene.Role(scene.Banner)
+	if n == nil {
+		return 0
 	}
-	f := p.faceAt(theme.Label, scene.TextNormal)
-	n := p.view.Scene.Find("test")
-	words := n.Name.String()
-	w := p.width(words, f) + 2*p.mm(4)
-	r := Rect{(p.Panel.W - w) / 2, 0, w, f.line}
+	f := p.face(theme.Label)
+	r := Rect{0, 0, p.Panel.W, f.line + p.mm(2)}
 	p.box(r, p.pal.Bad, p.pal.Bad, 0, 0)
-	p.line(r.X+p.mm(4), r.Y, words, f, p.pal.BadTint, p.pal.Bad)
+	w := p.width(n.Name.String(), f)
+	p.line((p.Panel.W-w)/2, p.mm(1), n.Name.String(), f, p.pal.BadTint, p.pal.Bad)
 	p.target(n, r, 0, -1)
+	return r.H
 }

@@ -1,0 +1,265 @@
+package device
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"kosk/device/identity"
+	"kosk/device/receipt"
+	"kosk/device/request"
+	"kosk/device/session"
+	"kosk/device/text"
+	"kosk/drivers/card"
+	"kosk/drivers/card/icao"
+	"kosk/drivers/printer"
+	"kosk/offline"
+)
+
+// Limits of what runs beside the loop.
+const (
+	readTimeout  = 30 * time.Second
+	printTimeout = 45 * time.Second
+	// waitLineDown is how long a person waits for an outcome when the line is
+	// known to be down: long enough to read that the request is stored.
+	waitLineDown = 1500 * time.Millisecond
+)
+
+// carryOut starts an effect.
+func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
+	visit, personal := k.number, k.personal
+	answer := func(f func(context.Context) session.Event) {
+		k.run(func() { k.post(personal, visit, f(personal)) })
+	}
+	switch e := e.(type) {
+	case session.ReadHolder:
+		answer(func(ctx context.Context) session.Event { return k.readHolder(ctx, visit, e.CAN) })
+	case session.Lookup:
+		answer(func(ctx context.Context) session.Event { return k.lookup(ctx, e) })
+	case session.Submit:
+		draft, stream := k.draft()
+		wait := k.visit.Service.WaitTime()
+		if k.visit.Line != nil {
+			wait = waitLineDown
+		}
+		k.run(func() { k.submit(ctx, personal, visit, draft, stream, wait) })
+	case session.Print:
+		answer(func(ctx context.Context) session.Event { return k.print(ctx, e.Slip) })
+	case session.Wait:
+		k.then = e.Then
+		k.timer.Reset(e.For)
+	case session.Forget:
+		k.forget(ctx)
+	default:
+		panic(fmt.Sprintf("device: no way to carry out %T", e))
+	}
+}
+
+// forget ends everything that runs for the person. A request that was agreed to
+// goes on: it isn't the person's any more but the bus's.
+func (k *Kiosk) forget(ctx context.Context) {
+	k.end()
+	k.personal, k.end = context.WithCancel(ctx)
+	k.number++
+	if k.visit.State == session.Attracting {
+		k.ring, k.focus = false, ""
+		k.Voice.Reset()
+	}
+	k.clearPrinter(ctx)
+}
+
+// readHolder reads the chip and believes it, or says why not.
+func (k *Kiosk) readHolder(ctx context.Context, visit int, can string) session.Event {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	holder, err := k.believe(ctx, visit, can)
+	if err != nil {
+		k.Log.Warn("card not read", "err", err, "visit", visit)
+		return session.ReadFailed{Err: err}
+	}
+	return session.HolderRead{Holder: holder}
+}
+
+func (k *Kiosk) believe(ctx context.Context, visit int, can string) (identity.Holder, error) {
+	c, err := k.Reader.Connect(ctx)
+	if err != nil {
+		return identity.Holder{}, fmt.Errorf("connect: %w", err)
+	}
+	defer c.Close()
+	chip, err := k.Chip.ReadHolder(ctx, c, can, func(dg1 []byte) {
+		if mrz, err := icao.ParseDG1(dg1); err == nil {
+			k.post(ctx, visit, session.NameRead{GivenNames: text.Title(text.En, mrz.GivenNames)})
+		}
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", card.ErrMute, err)
+	}
+	if err != nil {
+		return identity.Holder{}, fmt.Errorf("read holder: %w", err)
+	}
+	holder, err := identity.Believe(chip, k.Anchors, time.Now())
+	if err != nil {
+		return identity.Holder{}, fmt.Errorf("believe: %w", err)
+	}
+	k.Log.Info("card read", "apdus", chip.APDUs, "bytes", chip.Bytes, "card_ms", chip.Took.Milliseconds(),
+		"protocol", chip.Protocol, "assurance", holder.Assurance.String(), "visit", visit)
+	return holder, nil
+}
+
+// answerOf is the shape of a register's answer to a look-up.
+type answerOf struct {
+	Data []struct {
+		ID    string `json:"id"`
+		Value string `json:"value"`
+		Lang  string `json:"lang"`
+	} `json:"data"`
+	Register string    `json:"register"`
+	AsOf     time.Time `json:"as_of"`
+}
+
+func (k *Kiosk) lookup(ctx context.Context, e session.Lookup) session.Event {
+	raw, err := k.Lookup.Lookup(ctx, e.Service, e.Question)
+	var a answerOf
+	if err == nil {
+		if err = json.Unmarshal(raw, &a); err != nil {
+			err = fmt.Errorf("%w: answer: %w", offline.ErrAgency, err)
+		}
+	}
+	if err != nil {
+		k.Log.Warn("look-up failed", "service", e.Service, "err", err)
+		return session.LookupFailed{Err: err}
+	}
+	done := session.LookedUp{At: a.AsOf}
+	for _, d := range a.Data {
+		done.Found = append(done.Found, session.Found{ID: d.ID, Value: d.Value, Lang: d.Lang, Register: a.Register})
+	}
+	k.Log.Info("looked up", "service", e.Service)
+	return done
+}
+
+// draft is the request as the visit holds it, and the stream that it belongs to.
+func (k *Kiosk) draft() (request.Draft, string) {
+	v := k.visit
+	now := time.Now()
+	k.seq++
+	h := v.Holder
+	d := request.Draft{
+		ID: request.NewID(now), Station: k.Signer.Station, Service: string(v.Service.ID),
+		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: request.ClockFloor, MonoSeq: k.seq,
+		BootID: k.Signer.BootID, Lang: string(v.Lang), Answers: request.Answers{}, Assurance: h.Assurance.String(),
+		Holder: request.Holder{FIN: h.FIN, Surname: h.Surname, GivenNames: h.GivenNames, DocumentNumber: h.DocumentNumber},
+		Consent: request.Consent{
+			Person: v.Consent("person").String(), Operator: v.Consent("operator").String(),
+			Purpose: v.Consent("purpose").String(), Operations: v.Consent("operations").String(),
+			Period: v.Consent("period").String(), Deletion: v.Consent("deletion").String(),
+			AgreedAt: now, TextVersion: v.Catalogue.Version,
+		},
+	}
+	for f, a := range v.Answers {
+		d.Answers[f] = a
+	}
+	if c := h.Evidence; c != nil {
+		d.Evidence = request.Evidence{
+			Protocol: c.Protocol, SOD: c.SOD, Groups: map[string][]byte{}, AAChallenge: c.ActiveChallenge, AAResponse: c.ActiveResponse,
+		}
+		for n, g := range c.Groups {
+			d.Evidence.Groups[fmt.Sprintf("DG%d", n)] = g
+		}
+	}
+	return d, request.Stream(k.Signer.StreamKey, h.FIN, string(v.Service.ID))
+}
+
+// submit seals and stores the request, then follows it for as long as the
+// person waits. Storing goes on when the person leaves: they agreed.
+func (k *Kiosk) submit(ctx, personal context.Context, visit int, d request.Draft, stream string, wait time.Duration) {
+	id, number := string(d.ID), d.ID.Number()
+	body, err := request.Seal(d, k.Signer.Key, k.Signer.Recipient)
+	if err == nil {
+		err = k.Outbox.Put(ctx, offline.Item{ID: id, Stream: stream, Class: offline.Waiting, Body: body})
+	}
+	if err != nil {
+		k.Log.Error("request not stored", "request_id", id, "err", err)
+		k.post(personal, visit, session.PutFailed{Err: err, Number: number})
+		return
+	}
+	k.Log.Info("request stored", "request_id", id, "bytes", len(body), "visit", visit)
+	token, err := request.SignProvisional(request.Provisional{Number: number, Service: d.Service, CreatedAt: d.CreatedAt}, k.Signer.Key)
+	if err != nil {
+		k.Log.Error("provisional token", "request_id", id, "err", err)
+	}
+	k.post(personal, visit, session.PutDone{ID: d.ID, Number: number, At: d.CreatedAt, Token: request.Base45(token)})
+	k.follow(personal, visit, id, wait)
+}
+
+// follow brings the news of a request to the visit until the wait is over.
+func (k *Kiosk) follow(personal context.Context, visit int, id string, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(personal, wait)
+	defer cancel()
+	ended := false
+	_ = k.Tracker.Track(ctx, id, func(p offline.Progress) {
+		k.Log.Info("request", "request_id", id, "stage", p.Stage.String(), "visit", visit)
+		switch p.Stage {
+		case offline.Accepted:
+			k.post(personal, visit, session.BusAccepted{Token: request.Base45(p.Receipt)})
+		case offline.Done:
+			ended = k.outcome(personal, visit, id, p.Outcome)
+		case offline.Refused:
+			ended = true
+			k.post(personal, visit, session.RefusedCame{Reason: p.Reason})
+		}
+	})
+	if !ended {
+		k.post(personal, visit, session.WaitEnded{})
+	}
+}
+
+// outcome checks the bus's word for the certificate before anybody sees it.
+func (k *Kiosk) outcome(personal context.Context, visit int, id string, raw json.RawMessage) bool {
+	var o request.Outcome
+	err := json.Unmarshal(raw, &o)
+	if err == nil {
+		var c request.Certificate
+		if c, err = request.VerifyCertificate(o.Token, k.Signer.Receipts, time.Now()); err == nil {
+			err = c.Check(o)
+		}
+	}
+	if err != nil {
+		k.Log.Error("outcome not believed", "request_id", id, "err", err)
+		return false
+	}
+	k.post(personal, visit, session.OutcomeCame{Outcome: o, Token: request.Base45(o.Token)})
+	return true
+}
+
+// print prints a slip. What isn't known to be out is said so.
+func (k *Kiosk) print(ctx context.Context, s receipt.Slip) session.Event {
+	if k.Printer == nil {
+		return session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrUnplugged}
+	}
+	ctx, cancel := context.WithTimeout(ctx, printTimeout)
+	defer cancel()
+	k.press.Lock()
+	defer k.press.Unlock()
+	outcome, err := k.Printer.Print(ctx, receipt.Compose(s))
+	k.Log.Info("slip", "outcome", outcome.String(), "err", err, "kind", int(s.Kind))
+	return session.SlipPrinted{Outcome: outcome, Err: err}
+}
+
+// clearPrinter empties the printer's buffers, so that nothing is printed for
+// somebody who has left.
+func (k *Kiosk) clearPrinter(ctx context.Context) {
+	if k.Printer == nil {
+		return
+	}
+	k.run(func() {
+		k.press.Lock()
+		defer k.press.Unlock()
+		ctx, cancel := context.WithTimeout(ctx, printTimeout)
+		defer cancel()
+		if err := k.Printer.Clear(ctx); err != nil && ctx.Err() == nil {
+			k.Log.Warn("printer not cleared", "err", err)
+		}
+	})
+}

@@ -1,0 +1,235 @@
+// Package device is what the kiosk is: the loop that owns the visit, gives it
+// events, carries out its effects and shows what comes of it.
+//
+// The loop is the only goroutine that touches the visit. Effects run beside it
+// and report back as events; what belongs to an earlier visit is dropped. What
+// may happen is in session, what a person meets in scene, how it is said in
+// voice. It knows hardware and the line by their contracts only.
+package device
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+
+	"kosk/device/identity"
+	"kosk/device/scene"
+	"kosk/device/session"
+	"kosk/device/voice"
+	"kosk/drivers/card"
+	"kosk/drivers/printer"
+	"kosk/offline"
+)
+
+// ErrRestart says that the process must end and start again: whether a request
+// was stored is unknown, and the queue tells it after a restart.
+var ErrRestart = errors.New("storing a request ended in doubt: restart")
+
+// A Signer is this station towards the bus: it signs envelopes and provisional
+// slips, and knows for whom they are sealed.
+type Signer struct {
+	Station   string
+	Key       *ecdsa.PrivateKey
+	Recipient age.Recipient
+	Receipts  *ecdsa.PublicKey // of the bus: verifies certificates
+	StreamKey []byte
+	BootID    string // changes with every start
+}
+
+// Parts are what a kiosk is made of. All but Printer must be set.
+type Parts struct {
+	Kiosk   session.Kiosk
+	Reader  card.Reader
+	Chip    card.HolderReader
+	Anchors *identity.Anchors
+	Printer printer.Printer // nil: there is none
+	Voice   *voice.Voice
+	Outbox  offline.Outbox
+	Tracker offline.Tracker
+	Lookup  offline.Lookup
+	Line    offline.Line
+	Signer  Signer
+	Show    func(scene.View) // never blocks
+	Log     *slog.Logger
+}
+
+// A Kiosk is the loop. Make it with New.
+type Kiosk struct {
+	Parts
+	visit  *session.Visit
+	number int // of the visit: what comes from an earlier one is dropped
+
+	// end ends everything that runs for the present visit.
+	personal context.Context
+	end      context.CancelFunc
+
+	shown   scene.Scene
+	focus   string
+	said    string // the focus at the last view
+	ring    bool
+	doubt   bool // a request's storing is unknown: end at the end of the visit
+	timer   *time.Timer
+	then    session.Event
+	idle    *time.Timer
+	waiting bool // the idle timer stands for the warning
+	seq     uint64
+
+	posts   chan post
+	inputs  chan scene.Input
+	press   sync.Mutex // held by whoever speaks to the printer
+	effects sync.WaitGroup
+}
+
+// A post is an event on its way to the loop. visit is the visit it belongs to,
+// or always.
+type post struct {
+	visit int
+	event session.Event
+}
+
+const always = -1
+
+// New makes a kiosk with nobody before it.
+func New(p Parts) *Kiosk {
+	return &Kiosk{
+		Parts: p, visit: session.New(p.Kiosk), posts: make(chan post, 64), inputs: make(chan scene.Input, 64),
+		timer: stopped(), idle: stopped(),
+	}
+}
+
+func stopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+// Input takes one act of the person. It never blocks: what comes faster than a
+// hand can move is dropped.
+func (k *Kiosk) Input(i scene.Input) {
+	select {
+	case k.inputs <- i:
+	default:
+	}
+}
+
+// Run is the kiosk until ctx ends. It returns ctx's error, or ErrRestart.
+func (k *Kiosk) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	k.personal, k.end = context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		k.end()
+		k.effects.Wait()
+	}()
+	k.watch(ctx)
+	k.clearPrinter(ctx)
+	k.present()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case p := <-k.posts:
+			if p.visit == always || p.visit == k.number {
+				k.step(ctx, p.event)
+			}
+		case i := <-k.inputs:
+			k.take(ctx, i)
+		case <-k.timer.C:
+			k.step(ctx, k.then)
+		case <-k.idle.C:
+			k.idled(ctx)
+		}
+		if k.doubt && k.visit.State == session.Attracting {
+			return ErrRestart
+		}
+	}
+}
+
+// watch brings the events of the reader and of the line to the loop.
+func (k *Kiosk) watch(ctx context.Context) {
+	k.run(func() {
+		_ = k.Reader.Watch(ctx, func(e card.Event) {
+			k.Log.Info("slot", "event", e.Kind.String())
+			switch e.Kind {
+			case card.MediaInserted:
+				k.post(ctx, always, session.CardIn{})
+			case card.MediaRemoved:
+				k.post(ctx, always, session.CardOut{})
+			case card.ReaderReady:
+				k.post(ctx, always, session.ReaderCame{})
+			case card.ReaderGone:
+				k.post(ctx, always, session.ReaderWent{})
+			}
+		})
+	})
+	k.run(func() {
+		_ = k.Line.Watch(ctx, func(err error) {
+			k.Log.Info("line", "up", err == nil, "err", err)
+			k.post(ctx, always, session.LineChanged{Err: err})
+		})
+	})
+}
+
+// run runs f beside the loop; Run waits for its end.
+func (k *Kiosk) run(f func()) { k.effects.Go(f) }
+
+func (k *Kiosk) post(ctx context.Context, visit int, e session.Event) {
+	select {
+	case k.posts <- post{visit, e}:
+	case <-ctx.Done():
+	}
+}
+
+// step gives the visit an event, carries out what comes of it, and shows it.
+func (k *Kiosk) step(ctx context.Context, e session.Event) {
+	before := k.visit.State
+	k.visit.Kiosk.Full = k.Outbox.Room(roomForRequest) != nil
+	effects := k.visit.Step(e)
+	if k.visit.State != before {
+		k.Log.Info("state", "from", string(before), "to", string(k.visit.State), "visit", k.number)
+		k.timer.Stop()
+	}
+	if f, ok := e.(session.PutFailed); ok && errors.Is(f.Err, offline.ErrUnknown) {
+		k.doubt = true
+	}
+	for _, effect := range effects {
+		k.carryOut(ctx, effect)
+	}
+	k.rearm()
+	k.present()
+}
+
+// roomForRequest is more than any request without attachments takes, sealed.
+const roomForRequest = 64 << 10
+
+// rearm starts the idle time anew.
+func (k *Kiosk) rearm() {
+	k.waiting = k.visit.Warning
+	d := k.visit.Idle()
+	if k.waiting {
+		d = session.IdleWarning
+	}
+	k.idle.Stop()
+	if d > 0 {
+		k.idle.Reset(d)
+	}
+}
+
+// idled handles the end of the idle time. Speech is no inactivity (EN 301 549,
+// 5.1.3.4): while the voice speaks, the time starts anew.
+func (k *Kiosk) idled(ctx context.Context) {
+	if !k.waiting && k.Voice.Busy() {
+		k.rearm()
+		return
+	}
+	if k.waiting {
+		k.step(ctx, session.IdledOut{})
+		return
+	}
+	k.step(ctx, session.Idled{})
+}
