@@ -4,6 +4,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"fyne.io/fyne/v2"
@@ -29,6 +30,9 @@ func TestScreens(t *testing.T) {
 	for _, lang := range text.Langs {
 		for _, size := range []scene.TextSize{scene.TextNormal, scene.TextLargest} {
 			for _, s := range sessiontest.Journey(lang) {
+				if only := os.Getenv("KOSK_ONLY"); only != "" && !strings.Contains(","+only+",", ","+s.ID+",") {
+					continue
+				}
 				w.view = scene.View{Scene: s, TextSize: size, Ring: true, Focus: s.Move("", 1, false)}
 				w.draw()
 				if dir == "" {

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"fyne.io/fyne/v2"
 )
 
 // Icons are strokes on a grid of 24, drawn for this house. C is the colour, A
-// the second one (brass, only in the mark and the chip).
+// the second one (brass, only in the mark and the chip), G a calm ground.
 var icons = map[string]string{
 	"chevron-right": `<path d="M9 4 L17 12 L9 20" fill="none" stroke="C" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>`,
 	"chevron-left":  `<path d="M15 4 L7 12 L15 20" fill="none" stroke="C" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>`,
@@ -33,27 +35,26 @@ var icons = map[string]string{
 	"device":        `<rect x="6" y="2" width="12" height="20" rx="2.4" ry="2.4" fill="none" stroke="C" stroke-width="1.8"/><path d="M10.5 18.6 L13.5 18.6" fill="none" stroke="C" stroke-width="1.8" stroke-linecap="round"/>`,
 	"certificate":   `<path d="M5 2.5 L15 2.5 L19 6.5 L19 21.5 L5 21.5 Z" fill="none" stroke="C" stroke-width="1.8" stroke-linejoin="round"/><path d="M8.5 9 L15.5 9 M8.5 13 L15.5 13 M8.5 17 L12 17" fill="none" stroke="C" stroke-width="1.7" stroke-linecap="round"/>`,
 	"mark":          star("C"),
-	"mark-light":    star("C"),
 	"wait":          star("C"),
 }
 
 // figures are larger pictures, on a grid of 150 by 100.
 var figures = map[string]string{
-	"figure-insert": `<rect x="40" y="8" width="58" height="37" rx="4" ry="4" fill="#FFFFFF" stroke="C" stroke-width="1.2"/>
-<rect x="46" y="17" width="15" height="12" rx="1.6" ry="1.6" fill="none" stroke="A" stroke-width="1"/><path d="M46 23 L61 23 M53.5 17 L53.5 29" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="66" y="17" width="26" height="2.4" rx="1.2" ry="1.2" fill="C"/><rect x="66" y="22.5" width="20" height="2.4" rx="1.2" ry="1.2" fill="C"/><rect x="46" y="36" width="46" height="2.4" rx="1.2" ry="1.2" fill="C"/>
-<rect x="20" y="45.6" width="98" height="32" rx="5" ry="5" fill="none" stroke="C" stroke-width="1.2"/><rect x="33" y="55" width="72" height="4.4" rx="2.2" ry="2.2" fill="C"/><rect x="95" y="66" width="12" height="3.2" rx="1.6" ry="1.6" fill="C"/>
-<path d="M130 12 L130 44 M121 35 L130 45 L139 35" fill="none" stroke="C" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/>`,
-	"figure-take": `<rect x="40" y="8" width="58" height="37" rx="4" ry="4" fill="#FFFFFF" stroke="C" stroke-width="1.2"/>
-<rect x="46" y="17" width="15" height="12" rx="1.6" ry="1.6" fill="none" stroke="A" stroke-width="1"/><path d="M46 23 L61 23 M53.5 17 L53.5 29" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="66" y="17" width="26" height="2.4" rx="1.2" ry="1.2" fill="C"/><rect x="66" y="22.5" width="20" height="2.4" rx="1.2" ry="1.2" fill="C"/><rect x="46" y="36" width="46" height="2.4" rx="1.2" ry="1.2" fill="C"/>
-<rect x="20" y="55.6" width="98" height="32" rx="5" ry="5" fill="none" stroke="C" stroke-width="1.2"/><rect x="33" y="63" width="72" height="4.4" rx="2.2" ry="2.2" fill="C"/><rect x="95" y="76" width="12" height="3.2" rx="1.6" ry="1.6" fill="C"/>
-<path d="M130 45 L130 13 M121 22 L130 12 L139 22" fill="none" stroke="C" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/>`,
-	"figure-can": `<rect x="18" y="8" width="114" height="78" rx="6" ry="6" fill="#FFFFFF" stroke="C" stroke-width="1.2"/>
-<rect x="28" y="22" width="24" height="19" rx="2" ry="2" fill="none" stroke="A" stroke-width="1"/><path d="M28 31.5 L52 31.5 M40 22 L40 41" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="62" y="22" width="58" height="3" rx="1.5" ry="1.5" fill="C"/><rect x="62" y="30" width="44" height="3" rx="1.5" ry="1.5" fill="C"/><rect x="62" y="38" width="50" height="3" rx="1.5" ry="1.5" fill="C"/>
-<rect x="76" y="58" width="48" height="20" rx="3" ry="3" fill="none" stroke="C" stroke-width="2"/>
-<path d="M82 68 L86 68 M89 68 L93 68 M96 68 L100 68 M103 68 L107 68 M110 68 L114 68 M117 68 L119 68" fill="none" stroke="C" stroke-width="4" stroke-linecap="round"/>`,
+	"figure-insert": `<rect x="38" y="12" width="62" height="40" rx="4" ry="4" fill="G" stroke="C" stroke-width="1.3"/>
+<rect x="45" y="21" width="16" height="13" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1.1"/><path d="M45 27.5 L61 27.5 M53 21 L53 34" fill="none" stroke="A" stroke-width="0.8"/>
+<rect x="66" y="21" width="28" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="66" y="27" width="21" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="45" y="42" width="49" height="2.6" rx="1.3" ry="1.3" fill="C"/>
+<rect x="16" y="54" width="106" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.3"/><rect x="30" y="63" width="78" height="4.6" rx="2.3" ry="2.3" fill="C"/><rect x="98" y="74" width="11" height="3.4" rx="1.7" ry="1.7" fill="A"/>
+<path d="M133 16 L133 50 M124 41 L133 51 L142 41" fill="none" stroke="C" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/>`,
+	"figure-take": `<rect x="38" y="8" width="62" height="40" rx="4" ry="4" fill="G" stroke="C" stroke-width="1.3"/>
+<rect x="45" y="17" width="16" height="13" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1.1"/><path d="M45 23.5 L61 23.5 M53 17 L53 30" fill="none" stroke="A" stroke-width="0.8"/>
+<rect x="66" y="17" width="28" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="66" y="23" width="21" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="45" y="38" width="49" height="2.6" rx="1.3" ry="1.3" fill="C"/>
+<rect x="16" y="60" width="106" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.3"/><rect x="30" y="69" width="78" height="4.6" rx="2.3" ry="2.3" fill="C"/><rect x="98" y="80" width="11" height="3.4" rx="1.7" ry="1.7" fill="A"/>
+<path d="M133 50 L133 16 M124 25 L133 15 L142 25" fill="none" stroke="C" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/>`,
+	"figure-can": `<rect x="16" y="10" width="118" height="80" rx="6" ry="6" fill="G" stroke="C" stroke-width="1.3"/>
+<rect x="27" y="25" width="25" height="20" rx="2" ry="2" fill="none" stroke="A" stroke-width="1.2"/><path d="M27 35 L52 35 M39.5 25 L39.5 45" fill="none" stroke="A" stroke-width="0.9"/>
+<rect x="62" y="26" width="60" height="3" rx="1.5" ry="1.5" fill="C"/><rect x="62" y="34" width="45" height="3" rx="1.5" ry="1.5" fill="C"/><rect x="62" y="42" width="52" height="3" rx="1.5" ry="1.5" fill="C"/>
+<rect x="72" y="60" width="54" height="20" rx="4" ry="4" fill="none" stroke="C" stroke-width="2"/>
+<circle cx="80" cy="70" r="2.5" fill="C"/><circle cx="87.6" cy="70" r="2.5" fill="C"/><circle cx="95.2" cy="70" r="2.5" fill="C"/><circle cx="102.8" cy="70" r="2.5" fill="C"/><circle cx="110.4" cy="70" r="2.5" fill="C"/><circle cx="118" cy="70" r="2.5" fill="C"/>`,
 }
 
 // star is the mark: two squares, one turned, with the brass eye.
@@ -65,19 +66,27 @@ func star(c string) string {
 
 func css(c color.NRGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }
 
-// picture is an icon in two colours. Its name holds the colours, since Fyne
-// caches by name.
-func picture(name string, c, second color.NRGBA) fyne.Resource {
-	body, box := icons[name], "0 0 24 24"
+// widths finds the widths of strokes. Fyne's SVG painter doesn't scale them with
+// the picture, so picture does.
+var widths = regexp.MustCompile(`stroke-width="([0-9.]+)"`)
+
+// picture is an icon for a place of w by h pixels. Its name holds all that it
+// was made of, since Fyne caches by name.
+func picture(name string, w, h float32, c, second, ground color.NRGBA) fyne.Resource {
+	body, box, scale := icons[name], "0 0 24 24", min(w, h)/24
 	if body == "" {
-		body, box = figures[name], "0 0 150 100"
+		body, box, scale = figures[name], "0 0 150 100", min(w/150, h/100)
 	}
 	if body == "" {
 		panic("kit: no icon " + name)
 	}
-	body = strings.NewReplacer(`"C"`, `"`+css(c)+`"`, `"A"`, `"`+css(second)+`"`).Replace(body)
+	body = strings.NewReplacer(`"C"`, `"`+css(c)+`"`, `"A"`, `"`+css(second)+`"`, `"G"`, `"`+css(ground)+`"`).Replace(body)
+	body = widths.ReplaceAllStringFunc(body, func(s string) string {
+		v, _ := strconv.ParseFloat(widths.FindStringSubmatch(s)[1], 32)
+		return fmt.Sprintf(`stroke-width="%.2f"`, v*float64(scale))
+	})
 	svg := `<svg xmlns="http://www.w3.org/2000/svg" viewBox="` + box + `">` + body + `</svg>`
-	return fyne.NewStaticResource(name+css(c)+css(second)+".svg", []byte(svg))
+	return fyne.NewStaticResource(fmt.Sprintf("%s-%s-%s-%s-%.0f.svg", name, css(c), css(second), css(ground), scale*24), []byte(svg))
 }
 
 // lattice is the shəbəkə ornament: a grid of eight-pointed stars over w by h

@@ -64,7 +64,7 @@ func element(e layout.Element, scale float32) fyne.CanvasObject {
 		t.TextStyle.Bold = e.Bold
 		o = t
 	case layout.Icon:
-		o = canvas.NewImageFromResource(picture(e.Name, e.Fill, e.Accent))
+		o = canvas.NewImageFromResource(picture(e.Name, e.Rect.W, e.Rect.H, e.Fill, e.Accent, e.On))
 	case layout.Lattice:
 		o = canvas.NewImageFromResource(lattice(e.Rect.W, e.Rect.H, e.Fill))
 	case layout.Code:

@@ -20,30 +20,30 @@ func (p *pen) attract() {
 	p.attractDrawSheet(m, w, sheet, foot)
 	p.attractDrawFoot(m, w, foot)
 
-	h := p.face(theme.Hero)
+	h := p.faceAt(theme.Hero, min(p.view.TextSize, scene.TextNormal))
 	lead := p.face(theme.Lead)
 	title, sub := sc.Role(scene.Title), sc.Role(scene.Lead)
 	th := p.paraHeight(w, title.Name.String(), h)
-	lh := p.paraHeight(w*0.86, sub.Name.String(), lead)
+	lh := p.paraHeight(w, sub.Name.String(), lead)
 	s := p.mm(27)
-	y := max(above+(sheet-above-s-p.mm(16)-th-p.mm(6)-lh)/2, above+p.mm(8))
-	p.icon(Rect{m, y, s, s}, "mark-light", p.pal.OnDeep)
-	y += s + p.mm(16)
+	air := sheet - above - th - p.mm(6) - lh
+	y := above + air/2
+	if mark := s + p.mm(14); air > mark+p.mm(12) { // the mark makes room for words
+		y = above + (air-mark)/2
+		p.icon(Rect{m, y, s, s}, "mark", p.pal.OnDeep)
+		y += mark
+	}
 	p.para(m, y, w, title.Name.String(), h, p.pal.OnDeep, p.pal.Deep)
 	p.target(title, Rect{m, y, w, th}, 2, -1)
 	y += th + p.mm(6)
-	p.para(m, y, w*0.86, sub.Name.String(), lead, p.pal.OnDeep, p.pal.Deep)
+	p.para(m, y, w, sub.Name.String(), lead, p.pal.OnDeep, p.pal.Deep)
 	p.target(sub, Rect{m, y, w, lh}, 2, -1)
 }
 
 func (p *pen) attractFoot(w float32) float32 {
 	n := p.view.Scene.Role(scene.Text)
 	h := p.paraHeight(w, n.Name.String(), p.face(theme.Body))
-	rows := float32(1)
-	if p.view.TextSize == scene.TextLargest {
-		rows = 2
-	}
-	return p.Panel.H - (p.mm(10) + h + p.mm(6) + rows*p.mm(34) + (rows-1)*p.mm(5) + p.mm(8))
+	return p.Panel.H - (p.mm(8) + h + p.mm(6) + p.mm(34) + p.mm(8))
 }
 
 func (p *pen) attractDrawFoot(m, w, y float32) {
@@ -56,9 +56,6 @@ func (p *pen) attractDrawFoot(m, w, y float32) {
 	at += h + p.mm(6)
 	tools := p.nodes(scene.Tool)
 	cols := len(tools)
-	if p.view.TextSize == scene.TextLargest {
-		cols = (cols + 1) / 2
-	}
 	gap, high := p.mm(5), p.mm(34)
 	tw := (w - float32(cols-1)*gap) / float32(cols)
 	for i, t := range tools {

@@ -61,7 +61,7 @@ type Element struct {
 	Name   string
 	Accent color.NRGBA // Icon: a second colour
 	Data   []byte
-	On     color.NRGBA // Words: the ground it lies on, for the contrast tests
+	On     color.NRGBA // the ground it lies on; Icon: a calm ground inside it
 }
 
 // A Target is a node's place on the panel.
@@ -112,7 +112,7 @@ func (p *pen) box(r Rect, fill, stroke color.NRGBA, width theme.MM, radius theme
 }
 
 func (p *pen) icon(r Rect, name string, c color.NRGBA) {
-	p.add(Element{Shape: Icon, Rect: r, Name: name, Fill: c, Accent: p.pal.Brass})
+	p.add(Element{Shape: Icon, Rect: r, Name: name, Fill: c, Accent: p.pal.Brass, On: p.pal.Keys})
 }
 
 // target places a node; el is the element that darkens, -1 for none.
