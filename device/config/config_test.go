@@ -1,0 +1,77 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+	"github.com/google/go-cmp/cmp"
+)
+
+const shipped = "../../build/config/kiosk.toml"
+
+func TestTheShippedFileHasEveryKeyAtItsDefault(t *testing.T) {
+	var c Config
+	meta, err := toml.DecodeFile(shipped, &c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Default(), c); diff != "" {
+		t.Errorf("defaults (-) and file (+) differ:\n%s", diff)
+	}
+	typ := reflect.TypeFor[Config]()
+	for i := range typ.NumField() {
+		table := typ.Field(i)
+		for j := range table.Type.NumField() {
+			f := table.Type.Field(j)
+			name := f.Tag.Get("toml")
+			if name == "" {
+				name = strings.ToLower(f.Name)
+			}
+			if !meta.IsDefined(strings.ToLower(table.Name), name) {
+				t.Errorf("%s.%s isn't explained in %s", strings.ToLower(table.Name), name, shipped)
+			}
+		}
+	}
+}
+
+func TestAWrongFileSaysFileLineAndKey(t *testing.T) {
+	for name, tt := range map[string]struct{ doc, want string }{
+		"unknown key":   {"[panel]\nwidth_mm = 300.0\ncolour = \"red\"\n", ":3: unknown key panel.colour"},
+		"unknown table": {"\n[flags]\nx = 1\n", ":2: unknown key flags"},
+		"wrong type":    {"[printer]\nbaud = \"fast\"\n", `line 2 (last key "printer.baud")`},
+		"wrong value":   {"[printer]\nbaud = 7\n", ":2: printer.baud: must be 1200"},
+		"wrong make":    {"[card]\nreader = \"\"\nmake = \"magic\"\n", ":3: card.make"},
+		"no TOML":       {"[panel\n", ":2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "kiosk.toml")
+			if err := os.WriteFile(path, []byte(tt.doc), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load(path)
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q with the file's name", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRelativePathsLieInTheStateFolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kiosk.toml")
+	doc := "[state]\ndir = \"/var/x\"\n[log]\nfile = \"/abs\"\n"
+	if err := os.WriteFile(path, []byte(doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Card.Bundle != "/var/x/trust.json" || c.Log.File != "/abs" || c.Log.Trace != "" {
+		t.Errorf("bundle %q, log %q, trace %q", c.Card.Bundle, c.Log.File, c.Log.Trace)
+	}
+}
