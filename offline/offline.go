@@ -30,20 +30,36 @@ var (
 	ErrBusIdentity = errors.New("bus certificate not trusted")
 	// ErrRefused says that the bus or the agency said no, for good. See *Fault.
 	ErrRefused = errors.New("refused")
-	// ErrAgency says that the bus answered and the agency behind it did not.
+	// ErrAgency says that the bus answered and the agency behind it did not, or
+	// not in a way that can be understood.
 	ErrAgency = errors.New("agency does not answer")
+	// ErrNotFound says that nothing is held under the id. From the bus it means
+	// that the item may safely be sent again.
+	ErrNotFound = errors.New("id not known")
 )
 
-// A Fault is an error that the bus or a provider named.
+// A Fault is why an exchange with the bus did not end well: an error that the
+// bus or a provider named, or the loss of the line.
 // Source: PR-REST 1.0.4, 4.6, and our contract's own reasons.
 type Fault struct {
 	Type    string // normalised: lower case, no underscores, such as "server.serverproxy.accessdenied"
 	Message string // for operators; never shown to a person
-	Status  int    // HTTP status
-	Err     error  // one of the errors above
+	Reason  string // the provider's own reason for ErrRefused, that device/text has words for; or empty
+	Status  int    // HTTP status; 0: there was no answer
+	// Sent says that the outcome is unknown: bytes of the request may have reached
+	// the bus and taken effect. Ask by id; then send the same id and bytes again.
+	// Without it nothing took effect.
+	Sent       bool
+	RetryAfter time.Duration // how long the bus asks us to stay away; 0: it does not
+	Err        error         // one of the errors above
 }
 
-func (f *Fault) Error() string { return fmt.Sprintf("%s (http %d): %v", f.Type, f.Status, f.Err) }
+func (f *Fault) Error() string {
+	if f.Status == 0 {
+		return fmt.Sprintf("%s: %v", f.Type, f.Err)
+	}
+	return fmt.Sprintf("%s (http %d): %v", f.Type, f.Status, f.Err)
+}
 
 // Unwrap is the class of the fault.
 func (f *Fault) Unwrap() error { return f.Err }
@@ -77,7 +93,7 @@ type Outbox interface {
 	Room(size int) error
 	// Put stores the item. After nil it survives a power cut at any moment.
 	// ErrFull: nothing was written. ErrUnknown: see there. Putting the same id
-	// and body twice is putting it once.
+	// and body twice is putting it once; with another body it is ErrConflict.
 	Put(ctx context.Context, item Item) error
 }
 
@@ -106,6 +122,14 @@ func (s Stage) String() string {
 	return fmt.Sprintf("Stage(%d)", int(s))
 }
 
+// Reasons for Refused that are ours and not an agency's.
+const (
+	ReasonBus      = "bus_refused" // the bus does not let this kiosk do it: for the operator
+	ReasonConflict = "conflict"    // the bus holds the id with other content
+	ReasonExpired  = "expired"     // the item outlived its TTL and was never sent
+	ReasonDamaged  = "damaged"     // the disk did not give back what was stored
+)
+
 // Progress is news of one item.
 type Progress struct {
 	ID      string
@@ -119,7 +143,8 @@ type Progress struct {
 type Tracker interface {
 	// Track calls seen with every change of the item from now on, beginning with
 	// its present stage, until ctx ends or the stage is Done or Refused. It asks
-	// the bus for the outcome while it runs.
+	// the bus for the outcome while it runs. ErrNotFound: neither this kiosk nor
+	// the bus holds the id.
 	Track(ctx context.Context, id string, seen func(Progress)) error
 }
 

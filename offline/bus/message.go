@@ -1,0 +1,149 @@
+package bus
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"kosk/offline"
+)
+
+// A request is one call of the intake.
+type request struct {
+	method string
+	path   string // below the intake, escaped
+	issue  string // id of the submission, for X-Road-Issue; or empty
+	tag    string // for If-None-Match; or empty
+	kind   string // media type of the body
+	body   []byte
+	within time.Duration // whole exchange; what the bus is asked to wait comes on top
+}
+
+// An answer is one that came whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// call makes one exchange and has a good answer parsed. Its errors are
+// *offline.Fault, or ctx's own.
+func (c *Client) call(ctx context.Context, r request, parse func(answer) error) error {
+	a, err := c.exchange(ctx, r)
+	if err == nil {
+		if err = parse(a); err != nil {
+			err = malformed(a.status, err)
+		}
+	}
+	if ctx.Err() != nil {
+		return err // our own end says nothing of the line
+	}
+	c.line.learn(err)
+	return err
+}
+
+// exchange sends r and reads the answer. Anything but 2xx or 304 is a fault.
+func (c *Client) exchange(ctx context.Context, r request) (answer, error) {
+	within := r.within
+	if strings.Contains(r.path, "?wait=") {
+		within += longPoll
+	}
+	limited, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var sent atomic.Bool
+	limited = httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	})
+	req, err := c.newRequest(limited, r)
+	if err != nil {
+		return answer{}, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return answer{}, lost(err, sent.Load())
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return answer{}, lost(err, true)
+	}
+	a := answer{status: resp.StatusCode, header: resp.Header, body: body}
+	if len(body) > maxAnswer {
+		return a, malformed(a.status, fmt.Errorf("over %d bytes", maxAnswer))
+	}
+	if echo := a.header.Get("X-Road-Id"); echo != "" && echo != req.Header.Get("X-Road-Id") {
+		return a, malformed(a.status, errors.New("the answer is to another message"))
+	}
+	if f := judge(r, a); f != nil {
+		return a, f
+	}
+	return a, nil
+}
+
+// newRequest sets X-Road's headers. X-Road-Id is new for every attempt: it names
+// a message, not a submission. Source: PR-REST 1.0.4, 4.3.
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	req.GetBody = nil // so that net/http never sends it a second time
+	if len(r.body) == 0 {
+		req.Body, req.ContentLength = http.NoBody, 0
+	}
+	req.Header.Set("X-Road-Client", c.opts.Client)
+	req.Header.Set("X-Road-Id", newUUID())
+	req.Header.Set("Accept", "application/json")
+	for name, value := range map[string]string{"X-Road-Issue": r.issue, "If-None-Match": r.tag, "Content-Type": r.kind} {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
+	}
+	return req, nil
+}
+
+// newUUID returns a random UUID. Source: RFC 9562, 5.4.
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// parseSubmission reads the state of a submission. Unknown fields are ignored,
+// unknown states are not: nobody would know what to tell the citizen.
+func parseSubmission(id string, b []byte) (offline.Progress, error) {
+	var s struct {
+		State   string          `json:"state"`
+		Receipt []byte          `json:"receipt"`
+		Outcome json.RawMessage `json:"outcome"`
+		Reason  string          `json:"reason"`
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return offline.Progress{}, err
+	}
+	p := offline.Progress{ID: id, Receipt: s.Receipt}
+	switch s.State {
+	case "accepted", "in_work":
+		p.Stage = offline.Accepted
+	case "done":
+		p.Stage, p.Outcome = offline.Done, s.Outcome
+	case "refused":
+		p.Stage, p.Reason = offline.Refused, s.Reason
+	default:
+		return offline.Progress{}, fmt.Errorf("state %q is not known", s.State)
+	}
+	if len(p.Receipt) == 0 {
+		return offline.Progress{}, errors.New("no receipt")
+	}
+	return p, nil
+}
