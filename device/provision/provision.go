@@ -76,13 +76,18 @@ func ProviderOf(cert *x509.Certificate) (Provider, error) {
 	return Provider{Instance: parts[0], Class: parts[1], Member: parts[2], Subsystem: s.OrganizationalUnit[0]}, nil
 }
 
-// Service is the code of the one service that kiosks use.
-const Service = "intake"
+// serviceCode of the one service that kiosks use.
+const serviceCode = "intake"
 
 // Base is the path under which the bus's calls lie:
 // "/r1/AZ-TEST/GOV/10001/kiosk/intake".
 func (p Provider) Base() string {
-	return "/r1/" + p.Instance + "/" + p.Class + "/" + p.Member + "/" + p.Subsystem + "/" + Service
+	return "/r1/" + p.Instance + "/" + p.Service()
+}
+
+// Service is the service without its instance: "GOV/10001/kiosk/intake".
+func (p Provider) Service() string {
+	return p.Class + "/" + p.Member + "/" + p.Subsystem + "/" + serviceCode
 }
 
 // Client is this station as X-Road-Client: a subsystem of the provider's member

@@ -38,6 +38,7 @@ type bench struct {
 	t    *testing.T
 	url  string
 	log  *lockedBuffer
+	sock string
 	stop func() error
 }
 
@@ -71,7 +72,7 @@ func open(t *testing.T, dir string, change ...func(*Config)) *bench {
 	log := &lockedBuffer{}
 	c := Config{
 		Registry: reg, Ledger: book, Log: slog.New(slog.NewJSONHandler(log, nil)),
-		Socket: filepath.Join(dir, "bus.sock"), Provider: provider, Dialect: DialectNew,
+		Provider: provider, Dialect: DialectNew,
 	}
 	for _, do := range change {
 		do(&c)
@@ -84,10 +85,15 @@ func open(t *testing.T, dir string, change ...func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sock := filepath.Join(dir, "bus.sock")
+	control, err := ListenControl(sock)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, l) }()
-	b := &bench{Server: s, t: t, url: "https://" + l.Addr().String(), log: log}
+	go func() { ended <- s.Run(ctx, l, control) }()
+	b := &bench{Server: s, t: t, url: "https://" + l.Addr().String(), log: log, sock: sock}
 	b.stop = sync.OnceValue(func() error {
 		cancel()
 		err := <-ended
@@ -482,7 +488,7 @@ func TestLostAnswerThenAgain(t *testing.T) {
 	k := b.station("KIOSK-001")
 	d := draftOf(k, 0)
 	sealed := k.seal(d)
-	control := Control{Socket: b.Socket}
+	control := Control{Socket: b.sock}
 	if _, err := control.SetFault(t.Context(), Fault{Name: "lost-answer", Service: "intake", Times: 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -627,7 +633,7 @@ func TestLookups(t *testing.T) {
 func TestFaults(t *testing.T) {
 	b := open(t, t.TempDir())
 	k := b.station("KIOSK-001")
-	control := Control{Socket: b.Socket}
+	control := Control{Socket: b.sock}
 	set := func(t *testing.T, f Fault) {
 		t.Helper()
 		if _, err := control.SetFault(t.Context(), f); err != nil {
@@ -706,7 +712,7 @@ func TestFaults(t *testing.T) {
 func TestLongPollByETag(t *testing.T) {
 	b := open(t, t.TempDir())
 	k := b.station("KIOSK-001")
-	control := Control{Socket: b.Socket}
+	control := Control{Socket: b.sock}
 	if _, err := control.SetFault(t.Context(), Fault{Name: "down", Service: agency.WorkCertificate}); err != nil {
 		t.Fatal(err)
 	}
