@@ -24,6 +24,10 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"bus": startBus, "code": newCode,
 		},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command takes a second
+			return nil
+		},
 	})
 }
 

@@ -56,6 +56,9 @@ func (f *faults) add(fault Fault) error {
 	if fault.Name == faultSlow && fault.Delay == 0 {
 		fault.Delay = slowDelay
 	}
+	if fault.Name == FaultWrongCertificate {
+		fault.Service = "" // the listener has one certificate for all
+	}
 	f.change(func() { f.set = append(f.set, fault) })
 	return nil
 }

@@ -71,6 +71,7 @@ const (
 	longestWait   = 25 * time.Second
 	headerTimeout = 10 * time.Second
 	readTimeout   = 60 * time.Second
+	writeTimeout  = 120 * time.Second // longer than the longest wait
 	idleTimeout   = 120 * time.Second
 	goodbye       = 2 * time.Second
 )
@@ -133,7 +134,7 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 
 func (s *Server) httpServer(ctx context.Context, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
