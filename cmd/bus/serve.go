@@ -52,7 +52,7 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	s, err := server.New(ctx, server.Config{
-		Registry: reg, Ledger: book, Log: log, Socket: c.socket(), Host: host, Dialect: server.Dialect(c.Dialect),
+		Registry: reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
 		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
 	})
 	if err != nil {
@@ -62,12 +62,16 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.tellPort(l); err != nil {
+	control, err := server.ListenControl(c.socket())
+	if err != nil {
 		return errors.Join(err, l.Close())
+	}
+	if err := c.tellPort(l); err != nil {
+		return errors.Join(err, l.Close(), control.Close())
 	}
 	log.Info("serving", "address", l.Addr().String())
 	defer log.Info("stopped")
-	return s.Run(ctx, l)
+	return s.Run(ctx, l, control)
 }
 
 func (c serveCommand) openLog() (*slog.Logger, func() error, error) {

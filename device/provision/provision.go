@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -75,13 +76,18 @@ func ProviderOf(cert *x509.Certificate) (Provider, error) {
 	return Provider{Instance: parts[0], Class: parts[1], Member: parts[2], Subsystem: s.OrganizationalUnit[0]}, nil
 }
 
-// Service is the code of the one service that kiosks use.
-const Service = "intake"
+// serviceCode of the one service that kiosks use.
+const serviceCode = "intake"
 
 // Base is the path under which the bus's calls lie:
 // "/r1/AZ-TEST/GOV/10001/kiosk/intake".
 func (p Provider) Base() string {
-	return "/r1/" + p.Instance + "/" + p.Class + "/" + p.Member + "/" + p.Subsystem + "/" + Service
+	return "/r1/" + p.Instance + "/" + p.Service()
+}
+
+// Service is the service without its instance: "GOV/10001/kiosk/intake".
+func (p Provider) Service() string {
+	return p.Class + "/" + p.Member + "/" + p.Subsystem + "/" + serviceCode
 }
 
 // Client is this station as X-Road-Client: a subsystem of the provider's member
@@ -102,13 +108,16 @@ func (s *Station) TLSConfig() *tls.Config {
 }
 
 // LogValue is the station's name alone.
-func (s *Station) LogValue() slog.Value { return slog.StringValue(s.Name) }
+func (s Station) LogValue() slog.Value { return slog.StringValue(s.Name) }
 
 // String is the station's name alone: keys are never printed.
-func (s *Station) String() string { return s.Name }
+func (s Station) String() string { return s.Name }
 
 // Format writes the station's name for every verb.
-func (s *Station) Format(w fmt.State, _ rune) { _, _ = w.Write([]byte(s.Name)) }
+func (s Station) Format(w fmt.State, _ rune) { _, _ = w.Write([]byte(s.Name)) }
+
+// MarshalJSON is the station's name alone: only Save writes the rest.
+func (s Station) MarshalJSON() ([]byte, error) { return json.Marshal(s.Name) }
 
 // NewStreamKey makes a key for request.Stream.
 func NewStreamKey() []byte {
@@ -174,6 +183,9 @@ func parse(b []byte) (*Station, error) {
 		if !identifier.MatchString(part) {
 			return nil, errors.New("name or provider")
 		}
+	}
+	if u, err := url.Parse(f.URL); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return nil, errors.New("url is not https://host:port")
 	}
 	if len(f.StreamKey) != streamKeyLength {
 		return nil, errors.New("stream key")

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,10 +34,13 @@ type File struct {
 	size   int64
 	line   []*waiter
 	queued map[string]*waiter
-	news   chan struct{} // closed at the next commit
+	waits  map[string]*wait
 	broken error
 	cut    int64
 }
+
+// maxCommit bounds the bytes of one commit, and so of a torn tail.
+const maxCommit = 64 << 20
 
 // A slot is where the body of an entry lies.
 type slot struct {
@@ -61,7 +66,7 @@ func OpenFile(path string) (*File, error) {
 	}
 	l := &File{
 		file: f, turn: make(chan struct{}, 1),
-		index: map[string]int{}, queued: map[string]*waiter{}, news: make(chan struct{}),
+		index: map[string]int{}, queued: map[string]*waiter{}, waits: map[string]*wait{},
 	}
 	if err := l.start(path); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, f.Close()))
@@ -83,9 +88,6 @@ func (l *File) start(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// window is how much of the file is looked at in one go; a record is shorter.
-const window = headLength + MaxKey + MaxBody
-
 // replay reads the file from its start, builds the index and cuts the torn tail.
 func (l *File) replay() error {
 	info, err := l.file.Stat()
@@ -93,47 +95,49 @@ func (l *File) replay() error {
 		return err
 	}
 	var last Entry
-	buf := make([]byte, 0, 64<<10)
+	var buf []byte
+	r := bufio.NewReaderSize(io.NewSectionReader(l.file, 0, info.Size()), 1<<20)
 	for l.size < info.Size() {
-		e, length, body, err := l.readRecord(&buf, info.Size())
-		if err != nil && !errors.Is(err, errTorn) {
+		if buf, err = readRecord(r, buf); err != nil && !errors.Is(err, errTorn) {
 			return err
 		}
-		if err != nil || !follows(last, e, body) {
+		e, _, length, size, err := decode(buf)
+		if err != nil || !follows(last, e, buf[length-size:length]) {
 			return l.cutTail(info.Size())
 		}
 		e.Sum = e.sum()
-		l.keep(slot{entry: e, offset: l.size + int64(length-len(body)), length: len(body)})
+		l.keep(slot{entry: e, offset: l.size + int64(length-size), length: size})
 		l.size += int64(length)
 		last = e
 	}
 	return nil
 }
 
-// readRecord reads the record at l.size, looking at little of the file first.
-func (l *File) readRecord(buf *[]byte, end int64) (Entry, int, []byte, error) {
-	for want := int64(64 << 10); ; want = window {
-		want = min(want, end-l.size)
-		if int64(cap(*buf)) < want {
-			*buf = make([]byte, want)
-		}
-		b := (*buf)[:want]
-		if _, err := l.file.ReadAt(b, l.size); err != nil && !errors.Is(err, io.EOF) {
-			return Entry{}, 0, nil, err
-		}
-		e, _, length, body, err := decode(b)
-		if err == nil {
-			return e, length, b[length-body : length], nil
-		}
-		if want == min(window, end-l.size) {
-			return Entry{}, 0, nil, err
-		}
+// readRecord reads one record into buf, or into a longer one. With errTorn it
+// returns nothing.
+func readRecord(r *bufio.Reader, buf []byte) ([]byte, error) {
+	head, err := r.Peek(headLength)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
 	}
+	n, err := lengthOf(head)
+	if err != nil {
+		return nil, err
+	}
+	buf = slices.Grow(buf[:0], int(n))[:n]
+	_, err = io.ReadFull(r, buf)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, errTorn
+	}
+	return buf, err
 }
 
-// cutTail cuts the file at l.size, unless a later commit proves that what lies
-// there had been synced and was damaged since.
+// cutTail cuts the file at l.size, unless a later commit, or more than one commit
+// can leave, proves that what lies there had been synced and was damaged since.
 func (l *File) cutTail(end int64) error {
+	if end-l.size > maxCommit {
+		return fmt.Errorf("%w: entry %d", ErrDamaged, len(l.slots)+1)
+	}
 	tail := make([]byte, end-l.size)
 	if _, err := l.file.ReadAt(tail, l.size); err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -155,6 +159,10 @@ func (l *File) Cut() int64 { return l.cut }
 func (l *File) keep(s slot) {
 	l.slots = append(l.slots, s)
 	l.index[s.entry.Key] = len(l.slots)
+	if w, ok := l.waits[s.entry.Key]; ok {
+		close(w.there)
+		delete(l.waits, s.entry.Key)
+	}
 }
 
 // Append is Ledger's. Its context is looked at before the entry is in the
@@ -213,12 +221,11 @@ func (l *File) enter(key string, body []byte) (w *waiter, mine bool, err error) 
 // commit writes the line as it stands. Only the holder of the turn calls it.
 func (l *File) commit() {
 	l.mu.Lock()
-	line, size, err := l.line, l.size, l.broken
+	line, size, err := l.nextLine(), l.size, l.broken
 	var last Entry
 	if n := len(l.slots); n > 0 {
 		last = l.slots[n-1].entry
 	}
-	l.line = nil
 	l.mu.Unlock()
 	if len(line) == 0 {
 		return
@@ -240,10 +247,22 @@ func (l *File) commit() {
 	}
 	if err != nil {
 		l.broken = err
-		return
 	}
-	close(l.news)
-	l.news = make(chan struct{})
+}
+
+// nextLine takes from the line what fits into one commit.
+func (l *File) nextLine() []*waiter {
+	bytes, n := 0, 0
+	for n < len(l.line) {
+		bytes += headLength + len(l.line[n].key) + len(l.line[n].body)
+		if bytes > maxCommit {
+			break
+		}
+		n++
+	}
+	line := l.line[:n:n]
+	l.line = l.line[n:]
+	return line
 }
 
 // write puts the line at the end of the file and syncs it.
@@ -288,25 +307,50 @@ func (l *File) Get(_ context.Context, key string) (Entry, []byte, error) {
 	return s.entry, body, nil
 }
 
+// A wait is for one key, by one or more.
+type wait struct {
+	there chan struct{} // closed when the key is there
+	n     int           // how many wait
+}
+
 // Wait is Ledger's.
 func (l *File) Wait(ctx context.Context, key string) (Entry, error) {
-	for {
-		l.mu.Lock()
-		n, ok := l.index[key]
-		news := l.news
-		var e Entry
-		if ok {
-			e = l.slots[n-1].entry
-		}
-		l.mu.Unlock()
-		if ok {
-			return e, nil
-		}
-		select {
-		case <-ctx.Done():
-			return Entry{}, fmt.Errorf("wait: %w", context.Cause(ctx))
-		case <-news:
-		}
+	e, w := l.look(key)
+	if w == nil {
+		return e, nil
+	}
+	select {
+	case <-w.there:
+		e, _ = l.look(key)
+		return e, nil
+	case <-ctx.Done():
+		l.leave(key, w)
+		return Entry{}, fmt.Errorf("wait: %w", context.Cause(ctx))
+	}
+}
+
+// look returns the entry under the key, or something to wait on.
+func (l *File) look(key string) (Entry, *wait) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n, ok := l.index[key]; ok {
+		return l.slots[n-1].entry, nil
+	}
+	w, ok := l.waits[key]
+	if !ok {
+		w = &wait{there: make(chan struct{})}
+		l.waits[key] = w
+	}
+	w.n++
+	return Entry{}, w
+}
+
+// leave forgets a key that nobody waits for any more.
+func (l *File) leave(key string, w *wait) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.n--; w.n == 0 && l.waits[key] == w {
+		delete(l.waits, key)
 	}
 }
 

@@ -44,25 +44,33 @@ func encode(b []byte, e Entry, body []byte, commit int64) []byte {
 	return b
 }
 
+// lengthOf is the whole length of the record that head starts, or errTorn.
+func lengthOf(head []byte) (int64, error) {
+	if len(head) < headLength || !bytes.Equal(head[:4], magic) {
+		return 0, errTorn
+	}
+	key, body := binary.BigEndian.Uint32(head[8:]), binary.BigEndian.Uint32(head[12:])
+	if key > MaxKey || body > MaxBody {
+		return 0, errTorn
+	}
+	return headLength + int64(key) + int64(body), nil
+}
+
 // decode reads the record at the start of b: the entry without its sum, its
 // commit, its whole length, and the length of the body at its end.
 func decode(b []byte) (e Entry, commit int64, length, body int, err error) {
-	if len(b) < headLength || !bytes.Equal(b[:4], magic) {
+	n, err := lengthOf(b)
+	if err != nil || n > int64(len(b)) {
 		return Entry{}, 0, 0, 0, errTorn
 	}
-	key := int64(binary.BigEndian.Uint32(b[8:]))
-	size := int64(binary.BigEndian.Uint32(b[12:]))
-	if key > MaxKey || size > MaxBody || headLength+key+size > int64(len(b)) {
-		return Entry{}, 0, 0, 0, errTorn
-	}
-	length, body = int(headLength+key+size), int(size)
+	length, body = int(n), int(binary.BigEndian.Uint32(b[12:]))
 	if crc32.Checksum(b[8:length], castagnoli) != binary.BigEndian.Uint32(b[4:]) {
 		return Entry{}, 0, 0, 0, errTorn
 	}
 	e = Entry{
 		Seq: binary.BigEndian.Uint64(b[24:]),
 		At:  time.UnixMilli(int64(binary.BigEndian.Uint64(b[32:]))).UTC(),
-		Key: string(b[headLength : headLength+int(key)]),
+		Key: string(b[headLength : length-body]),
 	}
 	copy(e.Hash[:], b[40:])
 	copy(e.Previous[:], b[72:])

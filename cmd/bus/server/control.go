@@ -77,9 +77,9 @@ func (s *Server) control() http.Handler {
 	return mux
 }
 
-// listenUnix listens on a socket for this user alone. The caller holds the
+// ListenControl listens on a socket for this user alone. The caller holds the
 // ledger, so a socket that is there already was left by a bus that is gone.
-func listenUnix(path string) (net.Listener, error) {
+func ListenControl(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("listen: %w", err)
 	}

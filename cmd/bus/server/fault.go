@@ -56,6 +56,9 @@ func (f *faults) add(fault Fault) error {
 	if fault.Name == faultSlow && fault.Delay == 0 {
 		fault.Delay = slowDelay
 	}
+	if fault.Name == FaultWrongCertificate {
+		fault.Service = "" // the listener has one certificate for all
+	}
 	f.change(func() { f.set = append(f.set, fault) })
 	return nil
 }
@@ -73,7 +76,7 @@ func (f *faults) change(do func()) {
 func (f *faults) list() []Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.set)
+	return append([]Fault{}, f.set...) // [] in JSON, not null
 }
 
 // has says whether a fault fits, and uses up nothing.

@@ -29,7 +29,6 @@ type Config struct {
 	Registry *registry.Registry
 	Ledger   ledger.Ledger
 	Log      *slog.Logger // gets nothing personal
-	Socket   string       // path of the unix socket for commands
 	Host     string       // one more name or address for the server's certificate; may be empty
 	Provider Provider
 	Dialect  Dialect // of X-Road-Error
@@ -72,6 +71,7 @@ const (
 	longestWait   = 25 * time.Second
 	headerTimeout = 10 * time.Second
 	readTimeout   = 60 * time.Second
+	writeTimeout  = 120 * time.Second // longer than the longest wait
 	idleTimeout   = 120 * time.Second
 	goodbye       = 2 * time.Second
 )
@@ -98,21 +98,18 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	return s, nil
 }
 
-// Run serves on l and on the socket until ctx ends or the ledger fails.
-func (s *Server) Run(ctx context.Context, l net.Listener) error {
+// Run serves kiosks on one listener and the operator's commands on the other
+// (see ListenControl) until ctx ends or the ledger fails. It closes both.
+func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	control, err := listenUnix(s.Socket)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
 	intake := s.httpServer(ctx, s.handler())
 	intake.TLSConfig = s.tlsConfig()
 	intake.ConnState = s.track
 	commands := s.httpServer(ctx, s.control())
 
 	var all sync.WaitGroup
-	all.Go(func() { cancel(intake.ServeTLS(l, "", "")) })
+	all.Go(func() { cancel(intake.ServeTLS(kiosks, "", "")) })
 	all.Go(func() { cancel(commands.Serve(control)) })
 	all.Go(func() { s.runWork(ctx) })
 	select {
@@ -120,7 +117,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	case err := <-s.failed:
 		cancel(err)
 	}
-	// The loop of connections has ctx as its base: long polls end by themselves.
+	// Every request's context comes from ctx: long polls end by themselves.
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer done()
 	for _, h := range []*http.Server{intake, commands} {
@@ -137,7 +134,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 
 func (s *Server) httpServer(ctx context.Context, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,10 +37,12 @@ var provider = Provider{Instance: "AZ-TEST", Class: "GOV", Member: "10001", Subs
 // A bench is a bus on the loopback with one enrolled station.
 type bench struct {
 	*Server
-	t    *testing.T
+	t    testing.TB
 	url  string
 	log  *lockedBuffer
+	sock string
 	stop func() error
+	end  error // what Run is expected to return
 }
 
 type lockedBuffer struct {
@@ -58,7 +62,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func open(t *testing.T, dir string, change ...func(*Config)) *bench {
+func open(t testing.TB, dir string, change ...func(*Config)) *bench {
 	t.Helper()
 	reg, err := registry.Open(dir)
 	if err != nil {
@@ -71,7 +75,7 @@ func open(t *testing.T, dir string, change ...func(*Config)) *bench {
 	log := &lockedBuffer{}
 	c := Config{
 		Registry: reg, Ledger: book, Log: slog.New(slog.NewJSONHandler(log, nil)),
-		Socket: filepath.Join(dir, "bus.sock"), Provider: provider, Dialect: DialectNew,
+		Provider: provider, Dialect: DialectNew,
 	}
 	for _, do := range change {
 		do(&c)
@@ -84,10 +88,15 @@ func open(t *testing.T, dir string, change ...func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sock := filepath.Join(dir, "bus.sock")
+	control, err := ListenControl(sock)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, l) }()
-	b := &bench{Server: s, t: t, url: "https://" + l.Addr().String(), log: log}
+	go func() { ended <- s.Run(ctx, l, control) }()
+	b := &bench{Server: s, t: t, url: "https://" + l.Addr().String(), log: log, sock: sock}
 	b.stop = sync.OnceValue(func() error {
 		cancel()
 		err := <-ended
@@ -97,8 +106,8 @@ func open(t *testing.T, dir string, change ...func(*Config)) *bench {
 		return err
 	})
 	t.Cleanup(func() {
-		if err := b.stop(); err != nil {
-			t.Errorf("bus ended with: %v", err)
+		if err := b.stop(); !errors.Is(err, b.end) {
+			t.Errorf("bus ended with %v, want %v", err, b.end)
 		}
 	})
 	return b
@@ -112,7 +121,7 @@ type kiosk struct {
 	client *http.Client
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -124,12 +133,12 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 func (b *bench) httpClient(certs ...tls.Certificate) *http.Client {
 	tr := &http.Transport{TLSClientConfig: &tls.Config{
 		RootCAs: b.Registry.Keys().Pool(), Certificates: certs, MinVersion: tls.VersionTLS13,
-	}, MaxIdleConnsPerHost: 16}
+	}, MaxIdleConnsPerHost: 64}
 	b.t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 30 * time.Second}
 }
 
-func csr(t *testing.T, key crypto.Signer) string {
+func csr(t testing.TB, key crypto.Signer) string {
 	t.Helper()
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
@@ -152,7 +161,7 @@ func (b *bench) enroll(code, body string) (*http.Response, []byte) {
 	return send(b.t, b.httpClient(), req)
 }
 
-func send(t *testing.T, c *http.Client, req *http.Request) (*http.Response, []byte) {
+func send(t testing.TB, c *http.Client, req *http.Request) (*http.Response, []byte) {
 	t.Helper()
 	resp, err := c.Do(req)
 	if err != nil {
@@ -167,7 +176,7 @@ func send(t *testing.T, c *http.Client, req *http.Request) (*http.Response, []by
 }
 
 // certsIn reads a certs-only answer, independently of how it was written.
-func certsIn(t *testing.T, body []byte) []*x509.Certificate {
+func certsIn(t testing.TB, body []byte) []*x509.Certificate {
 	t.Helper()
 	der, err := base64.StdEncoding.DecodeString(string(body))
 	if err != nil {
@@ -442,7 +451,9 @@ func TestOnceUnderConcurrentIdenticalPuts(t *testing.T) {
 	for range requests {
 		d := draftOf(k, 0)
 		sealed := k.seal(d)
+		mu.Lock()
 		receipts[d.ID] = map[any]bool{}
+		mu.Unlock()
 		for range senders {
 			wg.Go(func() {
 				for {
@@ -482,7 +493,7 @@ func TestLostAnswerThenAgain(t *testing.T) {
 	k := b.station("KIOSK-001")
 	d := draftOf(k, 0)
 	sealed := k.seal(d)
-	control := Control{Socket: b.Socket}
+	control := Control{Socket: b.sock}
 	if _, err := control.SetFault(t.Context(), Fault{Name: "lost-answer", Service: "intake", Times: 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -627,7 +638,7 @@ func TestLookups(t *testing.T) {
 func TestFaults(t *testing.T) {
 	b := open(t, t.TempDir())
 	k := b.station("KIOSK-001")
-	control := Control{Socket: b.Socket}
+	control := Control{Socket: b.sock}
 	set := func(t *testing.T, f Fault) {
 		t.Helper()
 		if _, err := control.SetFault(t.Context(), f); err != nil {
@@ -706,7 +717,7 @@ func TestFaults(t *testing.T) {
 func TestLongPollByETag(t *testing.T) {
 	b := open(t, t.TempDir())
 	k := b.station("KIOSK-001")
-	control := Control{Socket: b.Socket}
+	control := Control{Socket: b.sock}
 	if _, err := control.SetFault(t.Context(), Fault{Name: "down", Service: agency.WorkCertificate}); err != nil {
 		t.Fatal(err)
 	}
@@ -809,4 +820,108 @@ func TestEnrolment(t *testing.T) {
 			t.Errorf("got %s %v", resp.Status, v)
 		}
 	})
+}
+
+// slowLedger is a ledger whose appends are in the hands of a test.
+type slowLedger struct {
+	ledger.Ledger
+	came chan struct{}
+	give chan error
+}
+
+func (l *slowLedger) Append(ctx context.Context, key string, body []byte) (ledger.Entry, bool, error) {
+	if strings.HasPrefix(key, outcomePrefix) {
+		return l.Ledger.Append(ctx, key, body)
+	}
+	l.came <- struct{}{}
+	if err := <-l.give; err != nil {
+		return ledger.Entry{}, false, err
+	}
+	return l.Ledger.Append(ctx, key, body)
+}
+
+func openSlow(t *testing.T) (*bench, *slowLedger) {
+	t.Helper()
+	slow := &slowLedger{came: make(chan struct{}), give: make(chan error)}
+	return open(t, t.TempDir(), func(c *Config) {
+		slow.Ledger = c.Ledger
+		c.Ledger = slow
+	}), slow
+}
+
+func TestInFlight(t *testing.T) {
+	b, slow := openSlow(t)
+	k := b.station("KIOSK-001")
+	d := draftOf(k, 0)
+	sealed := k.seal(d)
+	first := make(chan int, 1)
+	go func() {
+		resp, _ := k.ask(http.MethodPut, path(d), sealed)
+		first <- resp.StatusCode
+	}()
+	<-slow.came
+	for _, method := range []string{http.MethodPut, http.MethodGet} {
+		resp, v := k.ask(method, path(d), sealed)
+		if resp.StatusCode != http.StatusConflict || v["reason"] != "in_flight" || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("%s meanwhile: %s %v, want 409 in_flight", method, resp.Status, v)
+		}
+	}
+	slow.give <- nil
+	if got := <-first; got != http.StatusCreated {
+		t.Errorf("first: %d", got)
+	}
+}
+
+func TestABusThatCannotWriteEnds(t *testing.T) {
+	b, slow := openSlow(t)
+	b.end = ledger.ErrUnknown
+	k := b.station("KIOSK-001")
+	d := draftOf(k, 0)
+	go func() {
+		<-slow.came
+		slow.give <- ledger.ErrUnknown
+	}()
+	resp, v := k.ask(http.MethodPut, path(d), k.seal(d))
+	wantXRoad(t, resp, v, "server.serverproxy.internal_error")
+	if err := b.stop(); !errors.Is(err, ledger.ErrUnknown) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+func TestTooManyAtOnce(t *testing.T) {
+	k := open(t, t.TempDir()).station("KIOSK-001")
+	d := draftOf(k, 0)
+	for range cap(k.submitting) {
+		k.submitting <- struct{}{}
+	}
+	resp, v := k.ask(http.MethodPut, path(d), k.seal(d))
+	if resp.StatusCode != http.StatusTooManyRequests || v["reason"] != "busy" || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("got %s %v, want 429 busy", resp.Status, v)
+	}
+}
+
+// BenchmarkSubmissions measures what one kiosk with 32 connections gets through:
+// mutual TLS, signature, decryption, synced ledger, receipt.
+func BenchmarkSubmissions(b *testing.B) {
+	k := open(b, b.TempDir()).station("KIOSK-001")
+	drafts := make([]request.Draft, b.N)
+	sealed := make([][]byte, b.N)
+	for i := range drafts {
+		drafts[i] = draftOf(k, 0)
+		sealed[i] = k.seal(drafts[i])
+	}
+	b.ResetTimer()
+	var next atomic.Int64
+	var senders sync.WaitGroup
+	for range 32 {
+		senders.Go(func() {
+			for i := int(next.Add(1)) - 1; i < b.N; i = int(next.Add(1)) - 1 {
+				if resp, v := k.ask(http.MethodPut, path(drafts[i]), sealed[i]); resp.StatusCode != http.StatusCreated {
+					b.Errorf("%s %v", resp.Status, v)
+				}
+			}
+		})
+	}
+	senders.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "submissions/s")
 }
