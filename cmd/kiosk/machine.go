@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"kosk/device"
+	"kosk/device/catalogue"
+	"kosk/device/config"
+	"kosk/device/identity"
+	"kosk/device/provision"
+	"kosk/device/request"
+	"kosk/device/session"
+	"kosk/device/voice"
+	"kosk/drivers/all"
+	"kosk/drivers/card/eid"
+	"kosk/drivers/printer/escpos"
+	"kosk/offline/bus"
+	"kosk/offline/courier"
+	"kosk/offline/queue"
+)
+
+// A machine is everything of a kiosk but its window.
+type machine struct {
+	parts   device.Parts
+	queue   *queue.Queue
+	courier *courier.Courier
+	closers []io.Closer // in the order of opening
+}
+
+func (m *machine) close() {
+	for i := len(m.closers) - 1; i >= 0; i-- {
+		_ = m.closers[i].Close()
+	}
+}
+
+// assemble opens drivers and line as the configuration names them.
+func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *machine, err error) {
+	m = &machine{}
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	offer, err := catalogue.Load()
+	if err != nil {
+		return m, err
+	}
+	if m.parts.Anchors, err = identity.LoadBundle(cfg.Card.Bundle); err != nil {
+		return m, err
+	}
+	m.parts.Log = log
+	m.parts.Kiosk = session.Kiosk{
+		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development,
+	}
+	if err := m.devices(ctx, cfg, log); err != nil {
+		return m, err
+	}
+	return m, m.line(cfg, log)
+}
+
+// devices opens what stands in the kiosk's housing.
+func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	if m.parts.Reader, err = all.Card(cfg.Card.Make, cfg.Card.Reader, log); err != nil {
+		return err
+	}
+	m.parts.Chip = eid.New(log)
+	if m.parts.Printer, err = all.Printer(ctx, cfg.Printer.Make, escpos.Options{
+		Path: cfg.Printer.Path, Baud: cfg.Printer.Baud, Profile: cfg.Printer.Profile,
+		Journal: filepath.Join(cfg.State.Dir, "slips.journal"), Log: log,
+	}); err != nil {
+		return err
+	}
+	if m.parts.Printer != nil {
+		m.closers = append(m.closers, m.parts.Printer)
+	}
+	synth, err := all.Speech(cfg.Speech.Make, cfg.Speech.Path, log)
+	if err != nil {
+		return err
+	}
+	sink, err := all.Sound(cfg.Sound.Make, cfg.Sound.Server, cfg.Sound.File, log)
+	if err != nil {
+		return err
+	}
+	said, err := open(cfg.Sound.Log, os.Stderr)
+	if err != nil {
+		return err
+	}
+	m.closers = append(m.closers, sink, said)
+	m.parts.Voice = voice.New(voice.Options{Synth: synth, Sink: sink, Log: said, Logger: log})
+	return nil
+}
+
+// line opens the queue and the way to the bus.
+func (m *machine) line(cfg config.Config, log *slog.Logger) error {
+	station, err := provision.Load(cfg.State.Dir)
+	if err != nil {
+		return err
+	}
+	m.queue, err = queue.Open(filepath.Join(cfg.State.Dir, "queue.db"), queue.Options{
+		MaxSize: int64(cfg.Queue.MaxMB) << 20, Station: station.Name, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	m.closers = append(m.closers, m.queue)
+	p := station.Provider
+	client, err := bus.Open(bus.Options{
+		URL: station.URL, Instance: p.Instance, Client: station.Client(),
+		Service: strings.Join([]string{p.Class, p.Member, p.Subsystem, provision.Service}, "/"),
+		TLS:     station.TLSConfig(), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	m.courier, err = courier.New(courier.Options{
+		Queue: m.queue, Bus: client, Log: log,
+		Verify: func(id string, body, receipt []byte) error {
+			return request.CheckReceipt(receipt, station.ReceiptKey, id, sha256.Sum256(body))
+		},
+	})
+	boot := make([]byte, 8)
+	_, _ = rand.Read(boot)
+	m.parts.Outbox, m.parts.Tracker, m.parts.Lookup, m.parts.Line = m.queue, m.courier, client, client
+	m.parts.Signer = device.Signer{
+		Station: station.Name, Key: station.Key, Recipient: station.Recipient, Receipts: station.ReceiptKey,
+		StreamKey: station.StreamKey, BootID: hex.EncodeToString(boot),
+	}
+	return err
+}
+
+// run runs queue, courier, voice and kiosk until one of them ends: none is of
+// use without the others.
+func (m *machine) run(ctx context.Context, kiosk *device.Kiosk) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var all sync.WaitGroup
+	for name, run := range map[string]func(context.Context) error{
+		"queue": m.queue.Run, "courier": m.courier.Run, "voice": m.parts.Voice.Run, "kiosk": kiosk.Run,
+	} {
+		all.Go(func() {
+			if err := run(ctx); err != nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			} else {
+				cancel(nil)
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}

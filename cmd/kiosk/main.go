@@ -1,0 +1,114 @@
+// Command kiosk is the firmware: it reads the configuration, opens the drivers
+// and the line, and shows the visit in one window until it is told to end.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/app"
+	"github.com/alecthomas/kong"
+
+	"kosk/device"
+	"kosk/device/config"
+	"kosk/device/scene"
+	"kosk/ui"
+)
+
+type flags struct {
+	Config string `default:"/etc/kosk/kiosk.toml" help:"The configuration file." type:"path"`
+}
+
+func main() {
+	var f flags
+	kong.Parse(&f, kong.Name("kiosk"), kong.Description("The firmware of the Köşk self-service kiosk."))
+	if err := run(f); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "kiosk:", err)
+		os.Exit(1)
+	}
+}
+
+func run(f flags) error {
+	cfg, err := config.Load(f.Config)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.State.Dir, 0o700); err != nil {
+		return err
+	}
+	out, err := open(cfg.Log.File, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	log := slog.New(slog.NewJSONHandler(out, nil))
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	m, err := assemble(ctx, cfg, log)
+	if err != nil {
+		log.Error("start", "err", err)
+		return err
+	}
+	defer m.close()
+	return window(ctx, cfg, log, m)
+}
+
+// window runs the machine behind the one window. Fyne wants the main goroutine;
+// everything else runs beside it and ends with it.
+func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine) error {
+	pinScale()
+	a := app.NewWithID("az.kosk.kiosk")
+	trace, err := openTrace(cfg.Log.Trace)
+	if err != nil {
+		return err
+	}
+	defer trace.close()
+	var kiosk *device.Kiosk
+	w := ui.New(a, ui.Panel{
+		WidthMM: float32(cfg.Panel.WidthMM), W: cfg.Panel.Width, H: cfg.Panel.Height, FullScreen: cfg.Panel.FullScreen,
+	}, func(i scene.Input) { kiosk.Input(i) }, trace.painted)
+	m.parts.Show = w.Show
+	kiosk = device.New(m.parts)
+
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	started := make(chan struct{})
+	a.Lifecycle().SetOnStarted(func() { close(started) })
+	go func() {
+		<-started
+		err := m.run(ctx, kiosk)
+		log.Info("end", "err", err)
+		fyne.Do(a.Quit)
+		ended <- err
+	}()
+	w.Fyne().ShowAndRun()
+	cancel()
+	return <-ended
+}
+
+// pinScale makes one unit one pixel wherever Fyne would guess (sizes here are
+// millimetres), and gives Fyne a locale that it can parse.
+func pinScale() {
+	_ = os.Setenv("FYNE_SCALE", "1")
+	for _, name := range []string{"LANG", "LC_ALL", "LC_MESSAGES"} {
+		if v := os.Getenv(name); v == "" || v == "C" || v == "POSIX" || v == "C.UTF-8" {
+			_ = os.Setenv(name, "en_US.UTF-8")
+		}
+	}
+}
+
+// open opens a file for appending, or returns usual when there is no path.
+func open(path string, usual *os.File) (*os.File, error) {
+	if path == "" {
+		return usual, nil
+	}
+	return os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}

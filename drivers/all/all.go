@@ -1,0 +1,73 @@
+// Package all is the only list of makes: the name that stands in the
+// configuration, and the function that opens it.
+package all
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"kosk/drivers/card"
+	"kosk/drivers/card/pcsc"
+	"kosk/drivers/printer"
+	"kosk/drivers/printer/escpos"
+	"kosk/drivers/sound"
+	"kosk/drivers/sound/file"
+	"kosk/drivers/sound/pulse"
+	"kosk/drivers/speech"
+	"kosk/drivers/speech/espeak"
+	"kosk/drivers/speech/mute"
+)
+
+// ErrNoMake says that no make has that name.
+type ErrNoMake struct{ Kind, Name string }
+
+func (e ErrNoMake) Error() string { return fmt.Sprintf("no %s of make %q", e.Kind, e.Name) }
+
+// Card opens a card reader: "pcsc". reader is the beginning of its name.
+func Card(name, reader string, log *slog.Logger) (card.Reader, error) {
+	if name == "pcsc" {
+		return pcsc.Open(reader, log)
+	}
+	return nil, ErrNoMake{"card reader", name}
+}
+
+// Printer opens a printer: "escpos", or "none" for a nil printer.
+func Printer(ctx context.Context, name string, o escpos.Options) (printer.Printer, error) {
+	switch name {
+	case "escpos":
+		return escpos.Open(ctx, o)
+	case "none":
+		return nil, nil
+	}
+	return nil, ErrNoMake{"printer", name}
+}
+
+// Speech opens a synthesiser: "espeak" or "mute".
+func Speech(name, path string, log *slog.Logger) (speech.Synthesiser, error) {
+	switch name {
+	case "espeak":
+		return espeak.Open(path, log)
+	case "mute":
+		return mute.New(), nil
+	}
+	return nil, ErrNoMake{"synthesiser", name}
+}
+
+// Sound opens a sink: "pulse" (server is its address), "file" (path is a WAV
+// file), or "auto": PulseAudio where it answers, else the file.
+func Sound(name, server, path string, log *slog.Logger) (sound.Sink, error) {
+	switch name {
+	case "pulse":
+		return pulse.Open(server, log)
+	case "file":
+		return file.Open(path, file.Options{Pace: true})
+	case "auto":
+		if s, err := pulse.Open(server, log); err == nil {
+			return s, nil
+		}
+		log.Info("no sound device: what would be heard goes to a file")
+		return file.Open(path, file.Options{Pace: true})
+	}
+	return nil, ErrNoMake{"sound", name}
+}
