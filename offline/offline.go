@@ -142,8 +142,8 @@ type Progress struct {
 // A Tracker tells how items fare.
 type Tracker interface {
 	// Track calls seen with every change of the item from now on, beginning with
-	// its present stage, until ctx ends or the stage is Done or Refused. It asks
-	// the bus for the outcome while it runs. ErrNotFound: neither this kiosk nor
+	// its present stage, until ctx ends or the stage is Done or Refused, and
+	// returns nil then. It asks the bus for the outcome while it runs. ErrNotFound: neither this kiosk nor
 	// the bus holds the id.
 	Track(ctx context.Context, id string, seen func(Progress)) error
 }
@@ -158,6 +158,7 @@ type Lookup interface {
 // A Line tells whether the bus can be reached.
 type Line interface {
 	// Watch calls seen with the state of the line now and at every change, until
-	// ctx ends. err is nil when the line is up, else ErrLineDown or ErrBusIdentity.
+	// ctx ends, and returns nil then. err is nil when the line is up, else
+	// ErrLineDown or ErrBusIdentity.
 	Watch(ctx context.Context, seen func(err error)) error
 }

@@ -19,7 +19,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -202,10 +201,7 @@ func (c *Client) Await(ctx context.Context, id string, after offline.Stage) (off
 func (c *Client) status(ctx context.Context, id, tag string, wait time.Duration) (p offline.Progress, next string, err error) {
 	r := request{
 		method: http.MethodGet, path: submissions + url.PathEscape(id), issue: id,
-		tag: tag, within: c.opts.Deadlines.Answer,
-	}
-	if wait > 0 {
-		r.path += "?wait=" + strconv.Itoa(int(wait.Seconds()))
+		tag: tag, within: c.opts.Deadlines.Answer, wait: wait,
 	}
 	err = c.call(ctx, r, func(a answer) error {
 		next = a.header.Get("Etag")

@@ -92,7 +92,9 @@ func (c *Client) Watch(ctx context.Context, seen func(err error)) error {
 		state, known, changed := l.now()
 		if known && (!told || state != last) {
 			told, last = true, state
-			c.opts.Log.Info("line", "err", state)
+			if prober == nil { // one line for all watchers
+				c.opts.Log.Info("line", "err", state)
+			}
 			seen(state)
 		}
 		select {

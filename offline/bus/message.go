@@ -10,7 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +25,8 @@ type request struct {
 	tag    string // for If-None-Match; or empty
 	kind   string // media type of the body
 	body   []byte
-	within time.Duration // whole exchange; what the bus is asked to wait comes on top
+	within time.Duration // whole exchange
+	wait   time.Duration // what the bus is asked to wait, on top; 0: it is not
 }
 
 // An answer is one that came whole.
@@ -53,11 +54,7 @@ func (c *Client) call(ctx context.Context, r request, parse func(answer) error) 
 
 // exchange sends r and reads the answer. Anything but 2xx or 304 is a fault.
 func (c *Client) exchange(ctx context.Context, r request) (answer, error) {
-	within := r.within
-	if strings.Contains(r.path, "?wait=") {
-		within += longPoll
-	}
-	limited, cancel := context.WithTimeout(ctx, within)
+	limited, cancel := context.WithTimeout(ctx, r.within+r.wait)
 	defer cancel()
 	var sent atomic.Bool
 	limited = httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
@@ -92,7 +89,11 @@ func (c *Client) exchange(ctx context.Context, r request) (answer, error) {
 // newRequest sets X-Road's headers. X-Road-Id is new for every attempt: it names
 // a message, not a submission. Source: PR-REST 1.0.4, 4.3.
 func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
+	url := c.base + r.path
+	if r.wait > 0 {
+		url += "?wait=" + strconv.Itoa(int(r.wait.Seconds()))
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, url, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}

@@ -47,7 +47,7 @@ type Options struct {
 
 // A Courier carries items and tells how they fare.
 type Courier struct {
-	Options
+	opts Options
 
 	mu      sync.Mutex
 	stats   Stats
@@ -74,12 +74,12 @@ func New(o Options) (*Courier, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Courier{Options: o, changed: make(chan struct{})}, nil
+	return &Courier{opts: o, changed: make(chan struct{})}, nil
 }
 
 // Stats tells how it goes.
 func (c *Courier) Stats() (Stats, error) {
-	q, err := c.Queue.Stats()
+	q, err := c.opts.Queue.Stats()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
@@ -111,7 +111,7 @@ func (c *Courier) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	watched := make(chan error, 1)
 	all.Go(func() {
-		watched <- c.Bus.Watch(ctx, func(err error) {
+		watched <- c.opts.Bus.Watch(ctx, func(err error) {
 			select {
 			case line <- err:
 			case <-ctx.Done():

@@ -24,7 +24,7 @@ func (c *Courier) deliver(ctx context.Context, e queue.Entry, ask bool) (maybe b
 	if !e.MaybeSent && e.TTL > 0 && time.Since(e.Created) > e.TTL {
 		return false, c.park(ctx, e, offline.ReasonExpired, nil)
 	}
-	body, err := c.Queue.Load(e)
+	body, err := c.opts.Queue.Load(e)
 	if errors.Is(err, queue.ErrDamaged) {
 		return ask, c.park(ctx, e, offline.ReasonDamaged, err)
 	}
@@ -32,7 +32,7 @@ func (c *Courier) deliver(ctx context.Context, e queue.Entry, ask bool) (maybe b
 		return ask, err
 	}
 	if ask {
-		p, err := c.Bus.Status(ctx, e.ID)
+		p, err := c.opts.Bus.Status(ctx, e.ID)
 		if err == nil {
 			return true, c.accept(ctx, e, body, p.Receipt, true)
 		}
@@ -40,10 +40,10 @@ func (c *Courier) deliver(ctx context.Context, e queue.Entry, ask bool) (maybe b
 			return true, c.retry(ctx, e, err)
 		}
 	}
-	if err := c.Queue.Sending(ctx, e.ID); err != nil {
+	if err := c.opts.Queue.Sending(ctx, e.ID); err != nil {
 		return ask, err
 	}
-	receipt, err := c.Bus.Submit(ctx, e.ID, body)
+	receipt, err := c.opts.Bus.Submit(ctx, e.ID, body)
 	if err == nil {
 		return true, c.accept(ctx, e, body, receipt, false)
 	}
@@ -61,15 +61,15 @@ func (c *Courier) deliver(ctx context.Context, e queue.Entry, ask bool) (maybe b
 
 // accept ends an item whose receipt is good.
 func (c *Courier) accept(ctx context.Context, e queue.Entry, body, receipt []byte, recovered bool) error {
-	if err := c.Verify(e.ID, body, receipt); err != nil {
-		c.Log.Error("receipt not verified", "id", e.ID, "err", err)
+	if err := c.opts.Verify(e.ID, body, receipt); err != nil {
+		c.opts.Log.Error("receipt not verified", "id", e.ID, "err", err)
 		c.note(func(s *Stats) { s.Unverified++ })
 		return fmt.Errorf("%w: %w", errReceipt, err)
 	}
-	if err := c.Queue.Done(ctx, e.ID, receipt); err != nil {
+	if err := c.opts.Queue.Done(ctx, e.ID, receipt); err != nil {
 		return err
 	}
-	c.Log.Info("delivered", "id", e.ID, "attempts", e.Attempts+1, "recovered", recovered)
+	c.opts.Log.Info("delivered", "id", e.ID, "attempts", e.Attempts+1, "recovered", recovered)
 	c.note(func(s *Stats) {
 		s.Delivered++
 		if recovered {
@@ -81,17 +81,17 @@ func (c *Courier) accept(ctx context.Context, e queue.Entry, body, receipt []byt
 
 // park sets an item aside that will never be accepted.
 func (c *Courier) park(ctx context.Context, e queue.Entry, reason string, cause error) error {
-	if err := c.Queue.Park(ctx, e.ID, reason); err != nil {
+	if err := c.opts.Queue.Park(ctx, e.ID, reason); err != nil {
 		return err
 	}
-	c.Log.Warn("parked", "id", e.ID, "reason", reason, "err", cause)
+	c.opts.Log.Warn("parked", "id", e.ID, "reason", reason, "err", cause)
 	c.note(func(s *Stats) { s.Parked++ })
 	return nil
 }
 
 func (c *Courier) retry(ctx context.Context, e queue.Entry, err error) error {
 	if ctx.Err() == nil {
-		c.Log.Info("not delivered", "id", e.ID, "err", err)
+		c.opts.Log.Info("not delivered", "id", e.ID, "err", err)
 	}
 	return err
 }

@@ -70,7 +70,7 @@ func (r *round) run(ctx context.Context, line <-chan error, watched <-chan error
 			r.lineIs(err)
 		case res := <-r.results:
 			r.settle(res)
-		case <-r.c.Queue.Changed():
+		case <-r.c.opts.Queue.Changed():
 		case <-timer.C:
 		}
 	}
@@ -79,7 +79,7 @@ func (r *round) run(ctx context.Context, line <-chan error, watched <-chan error
 // start puts ready items in flight and returns when the next one will be ready;
 // zero: not before something happens.
 func (r *round) start(ctx context.Context) (next time.Time, err error) {
-	if err := r.c.Queue.Err(); err != nil {
+	if err := r.c.opts.Queue.Err(); err != nil {
 		return next, err
 	}
 	if !r.up || r.flying == window {
@@ -89,7 +89,7 @@ func (r *round) start(ctx context.Context) (next time.Time, err error) {
 	if now.Before(r.away) {
 		return r.away, nil
 	}
-	err = r.c.Queue.Heads(func(e queue.Entry) bool {
+	err = r.c.opts.Queue.Heads(func(e queue.Entry) bool {
 		j := r.jobs[e.Seq]
 		switch {
 		case j == nil:

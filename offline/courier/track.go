@@ -23,7 +23,7 @@ func (c *Courier) Track(ctx context.Context, id string, seen func(offline.Progre
 	}
 	for {
 		changed, _ := c.news() // before Find, so that no change is missed
-		here, err := c.Queue.Find(id)
+		here, err := c.opts.Queue.Find(id)
 		if err != nil && !errors.Is(err, offline.ErrNotFound) {
 			return fmt.Errorf("track %s: %w", id, err)
 		}
@@ -55,7 +55,7 @@ func (c *Courier) follow(ctx context.Context, id string, receipt []byte, tell fu
 	}
 	for failures := 0; ctx.Err() == nil; {
 		asked := time.Now()
-		p, err := c.Bus.Await(ctx, id, stage)
+		p, err := c.opts.Bus.Await(ctx, id, stage)
 		switch {
 		case ctx.Err() != nil:
 			return nil

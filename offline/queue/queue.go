@@ -61,6 +61,8 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
+var _ offline.Outbox = (*Queue)(nil)
+
 // A Queue is a durable outbox in one file. Its methods may be called from
 // several goroutines.
 type Queue struct {
@@ -83,7 +85,7 @@ type Stats struct {
 	Parked   int       // items that need an operator
 	Receipts int       // receipts kept
 	Bytes    int64     // sealed bytes of queued and parked items
-	Room     int64     // bytes that still fit, roughly
+	Room     int64     // the longest body that still fits, in bytes
 	Oldest   time.Time // when the oldest queued item was put; zero: none
 }
 
@@ -155,7 +157,7 @@ func (q *Queue) Stats() (Stats, error) {
 	q.mu.Lock()
 	s := q.depth
 	q.mu.Unlock()
-	s.Room = max(0, q.room.Load()) * pageSize / chunksPerPage * chunksPerPage
+	s.Room = max(0, q.room.Load()-overheadPages) * chunksPerPage * chunkSize
 	var err error
 	s.Oldest, err = q.oldest()
 	return s, err

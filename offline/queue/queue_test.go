@@ -215,6 +215,37 @@ func TestAFullQueueRefusesPutsAndTakesAcknowledgements(t *testing.T) {
 	}
 }
 
+// What Room reckons is an estimate; bbolt's bound is not.
+func TestTheFileNeverPassesItsBound(t *testing.T) {
+	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	q, stop := running(t, path, Options{MaxSize: 1 << 20})
+	n := 0
+	for ; n < 1000; n++ {
+		q.room.Store(1 << 40)
+		if err := q.Put(ctx, item(n, fmt.Sprint(n), 20_000)); err != nil {
+			if !errors.Is(err, offline.ErrFull) || errors.Is(err, offline.ErrUnknown) {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if n < 30 || n == 1000 || q.Err() != nil {
+		t.Errorf("%d items fit; the queue says %v", n, q.Err())
+	}
+	for i := range n / 2 {
+		must(t, q.Done(ctx, id(i), []byte("receipt")))
+	}
+	must(t, q.Put(ctx, item(n, "s", 20_000)))
+	stop()
+	q, _ = running(t, path, Options{MaxSize: 1 << 20})
+	if got := len(heads(t, q)); got != n-n/2+1 {
+		t.Errorf("%d heads, not %d", got, n-n/2+1)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() > 1<<20 {
+		t.Errorf("file of %d bytes, %v", info.Size(), err)
+	}
+}
+
 func TestReceiptsAreBounded(t *testing.T) {
 	q, _ := running(t, filepath.Join(t.TempDir(), "queue"), Options{MaxReceipts: 3})
 	ctx := t.Context()

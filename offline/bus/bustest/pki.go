@@ -255,3 +255,12 @@ func CertsOnly(certs ...[]byte) ([]byte, error) {
 		asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: inner},
 	})
 }
+
+// NewCertificate returns a fresh CA certificate in DER.
+func NewCertificate() ([]byte, error) {
+	p, err := newCA("Bus Test CA")
+	if err != nil {
+		return nil, err
+	}
+	return p.ca.Raw, nil
+}
