@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -29,6 +30,9 @@ type serveCommand struct {
 func (c serveCommand) Run(ctx context.Context) (err error) {
 	if !registry.Name.MatchString(c.Instance) || !registry.Name.MatchString(c.Member) {
 		return fmt.Errorf("instance or member: %w", registry.ErrName)
+	}
+	if err := c.forgetPort(); err != nil {
+		return err
 	}
 	log, closeLog, err := c.openLog()
 	if err != nil {
@@ -85,6 +89,18 @@ func (c serveCommand) openLog() (*slog.Logger, func() error, error) {
 		w, end = f, f.Close
 	}
 	return slog.New(slog.NewJSONHandler(w, nil)), end, nil
+}
+
+// forgetPort removes the port file of an earlier bus: who waits for it must not
+// read the old port.
+func (c serveCommand) forgetPort() error {
+	if c.PortFile == "" {
+		return nil
+	}
+	if err := os.Remove(c.PortFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("port file: %w", err)
+	}
+	return nil
 }
 
 // tellPort writes the port as a whole: who waits for the file reads all of it.

@@ -119,7 +119,7 @@ func (s *Server) disturbed(m *message, service string, names ...string) bool {
 		switch name {
 		case faultSlow:
 			if pause(m.req.Context(), fault.Delay) != nil {
-				return true
+				panic(http.ErrAbortHandler) // the client has gone, or we are going
 			}
 			continue
 		case faultDown:

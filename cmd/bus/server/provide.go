@@ -265,6 +265,7 @@ func (s *Server) get(m *message, id request.ID) {
 		writeReason(m, http.StatusBadRequest, agency.ReasonBadQuestion)
 		return
 	}
+	flying := s.flying(m.id) // asked first: what ends now is in the ledger
 	e, body, err := s.Ledger.Get(m.req.Context(), submissionKey(m.id))
 	var station string
 	var sealed []byte
@@ -272,7 +273,7 @@ func (s *Server) get(m *message, id request.ID) {
 		station, sealed, err = unpackSubmission(body)
 	}
 	switch {
-	case errors.Is(err, ledger.ErrNotFound) && s.flying(m.id):
+	case errors.Is(err, ledger.ErrNotFound) && flying:
 		later(m, http.StatusConflict, reasonInFlight)
 		return
 	case errors.Is(err, ledger.ErrNotFound), err == nil && station != m.station:

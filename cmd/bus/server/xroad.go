@@ -170,7 +170,11 @@ func (s *Server) readBody(m *message) bool {
 		writeReason(m, http.StatusRequestEntityTooLarge, reasonTooLarge)
 		return false
 	}
-	return err == nil // else the client has gone
+	if err != nil { // it broke off, or its chunks make no sense
+		s.xroadError(m, http.StatusBadRequest, errBadRequest, "body can't be read")
+		return false
+	}
+	return true
 }
 
 // requestHash is SHA-512 over the request line, the X-Road headers in a fixed
