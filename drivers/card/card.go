@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"time"
 )
 
@@ -125,8 +127,21 @@ type Chip struct {
 	Took  time.Duration // from the first APDU to the last
 }
 
-// LogValue keeps a chip's contents out of every log.
-func (*Chip) String() string { return "chip" }
+// hidden is all that a log, a debugger's print or an encoder gets of a chip.
+const hidden = "chip"
 
-// GoString keeps a chip's contents out of %#v.
-func (*Chip) GoString() string { return "chip" }
+// String implements fmt.Stringer.
+func (Chip) String() string { return hidden }
+
+// GoString implements fmt.GoStringer.
+func (Chip) GoString() string { return hidden }
+
+// Format implements fmt.Formatter, for all verbs and flags.
+func (Chip) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// LogValue implements slog.LogValuer.
+func (Chip) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText implements encoding.TextMarshaler, which slog's handlers use for
+// chips inside other values.
+func (Chip) MarshalText() ([]byte, error) { return []byte(hidden), nil }

@@ -2,8 +2,8 @@ package eid
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
+	"io"
 
 	"kosk/drivers/card"
 	"kosk/drivers/card/icao"
@@ -14,7 +14,7 @@ import (
 // to say that the chip did not prove its key.
 func (l *line) authenticate(ctx context.Context, chip *card.Chip) error {
 	chip.ActiveChallenge = make([]byte, 8)
-	if _, err := rand.Read(chip.ActiveChallenge); err != nil {
+	if _, err := io.ReadFull(l.random, chip.ActiveChallenge); err != nil {
 		return err
 	}
 	chip.ActiveDone = true

@@ -9,8 +9,10 @@ package eid
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -21,7 +23,8 @@ import (
 
 // A Reader reads holders from chips. It may be used by many goroutines.
 type Reader struct {
-	log *slog.Logger
+	log    *slog.Logger
+	random io.Reader // for keys and challenges
 
 	mu    sync.Mutex
 	sizes map[string]int // answer to reset -> largest response that such chips gave
@@ -35,7 +38,7 @@ func New(log *slog.Logger) *Reader {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Reader{log: log, sizes: make(map[string]int)}
+	return &Reader{log: log, random: rand.Reader, sizes: make(map[string]int)}
 }
 
 // ReadHolder implements card.HolderReader.
@@ -58,7 +61,7 @@ func (r *Reader) read(ctx context.Context, c card.Card, can string, early func([
 	if !validCAN(can) {
 		return nil, fmt.Errorf("%w: not six digits", card.ErrWrongCAN)
 	}
-	l := &line{card: c, begun: time.Now()}
+	l := &line{card: c, random: r.random, begun: time.Now()}
 	said := false
 	once := func(dg1 []byte) {
 		if early != nil && !said {

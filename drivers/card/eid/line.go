@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"kosk/drivers/card"
@@ -20,6 +21,7 @@ const (
 // there is a session, and knows how much fits into one response.
 type line struct {
 	card    card.Card
+	random  io.Reader
 	session *icao.Messaging
 	room    int  // bytes of data in a response; 0 until measured
 	proven  bool // a read of the present size has worked
@@ -227,7 +229,7 @@ func (l *line) first(ctx context.Context, sfi byte) ([]byte, error) {
 		case err == nil:
 			l.proven = l.proven || protected
 			return block, nil
-		case !protected || l.proven || !errors.As(err, &status) && !errors.Is(err, icao.ErrMessaging):
+		case !protected || l.proven || !errors.As(err, &status):
 			return nil, err
 		case l.session == nil: // the session went with the refusal
 			return nil, fmt.Errorf("%w: %w", errTooLong, err)

@@ -2,7 +2,6 @@ package eid
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 
 	"kosk/drivers/card"
@@ -40,7 +39,7 @@ func open(ctx context.Context, l *line, s icao.Suite, can string) (*icao.Messagi
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.NewKey(rand.Reader, generator)
+	key, err := s.NewKey(l.random, generator)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +69,7 @@ func mapNonce(ctx context.Context, l *line, s icao.Suite, can string) (icao.Gene
 	if err != nil {
 		return none, fmt.Errorf("%w: %w", card.ErrProtocol, err)
 	}
-	key, err := s.NewKey(rand.Reader, none)
+	key, err := s.NewKey(l.random, none)
 	if err != nil {
 		return none, err
 	}

@@ -127,6 +127,9 @@ func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if len(command) < 4 {
+		return nil, fmt.Errorf("%w: command of %d bytes", card.ErrProtocol, len(command))
+	}
 	if !c.begin() {
 		return nil, errClosed
 	}

@@ -1,17 +1,17 @@
 package pcsc_test
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"kosk/drivers/card"
-	"kosk/drivers/card/eid"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/pcsc"
 	"kosk/drivers/card/vcard"
+
+	"go.uber.org/goleak"
 )
 
 // slotDir is one folder for all slots of this process, since the client library
@@ -34,7 +34,12 @@ func run(m *testing.M) int {
 		slog.Error("set socket", "error", err)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if err := goleak.Find(); err != nil {
+		slog.Error("goroutines left", "error", err)
+		return 1
+	}
+	return code
 }
 
 func aygun() vcard.Person {
@@ -57,47 +62,44 @@ func openSlot(t testing.TB) *vcard.Slot {
 	return s
 }
 
-func TestThin(t *testing.T) {
-	slot := openSlot(t)
-	pki, _ := vcard.NewPKI()
-	c, err := vcard.New(pki, aygun(), vcard.Profile{})
+// TestReader runs the suite of all makes against the real daemon.
+func TestReader(t *testing.T) {
+	pki, err := vcard.NewPKI()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := pcsc.Open("", slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err != nil {
-		t.Fatal(err)
+	profiles := map[cardtest.Behaviour]vcard.Profile{
+		cardtest.Good: {}, cardtest.Mute: {Mute: true}, cardtest.Silent: {Silent: true}, cardtest.Leaving: {RemovedAfter: 2},
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	began := time.Now()
-	go func() {
-		time.Sleep(500 * time.Millisecond)
-		slot.Insert(c)
-	}()
-	r.Watch(ctx, func(e card.Event) {
-		t.Log(time.Since(began), e.Kind, e.Reader, e.ATR)
-		if e.Kind == card.MediaInserted {
-			cc, err := r.Connect(ctx)
-			if err != nil {
-				t.Error(err)
-				cancel()
-				return
+	cardtest.Run(t, func(t *testing.T) cardtest.Rig {
+		slot := openSlot(t)
+		must := func(do func() error) func() {
+			return func() {
+				t.Helper()
+				if err := do(); err != nil {
+					t.Fatal(err)
+				}
 			}
-			t.Log(time.Since(began), "connected", cc.(card.Sizer).MaxTransceive())
-			chip, err := eid.New(nil).ReadHolder(ctx, cc, "123456", nil)
-			if err != nil {
-				t.Error(err)
-			} else {
-				t.Log(time.Since(began), "read", chip.APDUs, chip.Bytes, chip.Took)
-			}
-			cc.Close()
-			slot.Remove()
 		}
-		if e.Kind == card.MediaRemoved {
-			slot.KillDaemon()
-			slot.StartDaemon()
-			cancel()
+		r, err := pcsc.Open("Virtual PCD", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cardtest.Rig{
+			Reader: r,
+			Insert: func(b cardtest.Behaviour) { insert(t, slot, pki, profiles[b]) },
+			Remove: must(slot.Remove), Stop: must(slot.KillDaemon), Start: must(slot.StartDaemon),
 		}
 	})
+}
+
+func insert(t testing.TB, slot *vcard.Slot, pki *vcard.PKI, p vcard.Profile) {
+	t.Helper()
+	c, err := vcard.New(pki, aygun(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := slot.Insert(c); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -48,6 +48,7 @@ type Profile struct {
 	Mute          bool // lies in the slot and does not answer to reset
 	Silent        bool // answers to reset, and to no command until it is removed
 	ShortOnly     bool // no extended APDUs; refuses to read more than 223 bytes at once
+	LosesSession  bool // promises extended APDUs, and forgets its session at the first long read
 	RemovedAfter  int  // pulled out at the command after so many; 0 is never
 
 	Latency        time.Duration // what every command takes on the chip

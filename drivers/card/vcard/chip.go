@@ -52,6 +52,10 @@ func (c *Card) process(raw []byte) icao.Response {
 		c.chip.session = nil
 		return refuse(icao.SWBadSecureObject)
 	}
+	if c.profile.LosesSession && plain.INS == icao.INSReadBinary && plain.Le > icao.MaxShort {
+		c.chip.session = nil
+		return refuse(icao.SWWrongLength)
+	}
 	answer := c.run(plain)
 	if c.profile.ShortOnly && len(answer.Data) > session.MaxPlain(icao.MaxShort) {
 		answer = refuse(icao.SWWrongLength)

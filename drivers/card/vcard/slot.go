@@ -54,9 +54,10 @@ type Slot struct {
 	log  *slog.Logger
 
 	mu     sync.Mutex
-	daemon *process // guarded by mu; nil when killed
-	card   *Card    // guarded by mu; nil when the slot is empty
-	plug   *plug    // guarded by mu; the card's connection to the reader
+	daemon *process  // guarded by mu; nil when killed
+	card   *Card     // guarded by mu; nil when the slot is empty
+	plug   *plug     // guarded by mu; the card's connection to the reader
+	left   time.Time // guarded by mu; when the last card left
 }
 
 // startTime is how long pcscd may take to be there.
@@ -135,18 +136,41 @@ func (s *Slot) KillDaemon() error {
 	return nil
 }
 
-// Insert puts a card into the slot, in place of one that is there. pcscd sees it
-// within its polling time, 0.4 seconds.
+// swapTime is the least time between a card that leaves and the next one. pcscd
+// looks at the slot every 0.4 s: of a swap that is quicker it sees neither the
+// removal nor the insertion, and keeps the slot in a state between. No hand is as
+// quick.
+const swapTime = 700 * time.Millisecond
+
+// Insert puts a card into the slot, in place of one that is there, and not sooner
+// than a hand could. pcscd sees it within its polling time, 0.4 seconds.
 func (s *Slot) Insert(c *Card) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.disconnect()
+	s.card = nil
+	if err := s.awaitEmpty(); err != nil {
+		return fmt.Errorf("insert card: %w", err)
+	}
 	c.reset()
 	s.card = c
 	if s.daemon == nil {
 		return nil
 	}
 	return s.connect()
+}
+
+// awaitEmpty waits until the daemon has seen that the last card left. The caller
+// holds mu.
+func (s *Slot) awaitEmpty() error {
+	timer := time.NewTimer(time.Until(s.left.Add(swapTime)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
 }
 
 // Remove pulls the card out.
@@ -185,7 +209,7 @@ func (s *Slot) connect() error {
 
 func (s *Slot) disconnect() {
 	if s.plug != nil {
-		s.plug.pull()
+		s.left = s.plug.pull()
 		s.plug = nil
 	}
 }

@@ -35,6 +35,8 @@ type plug struct {
 	stop context.CancelFunc
 	done chan struct{}
 
+	ended time.Time // when the card left; to be read after done
+
 	mu   sync.Mutex
 	conn *net.TCPConn // guarded by mu
 }
@@ -52,17 +54,19 @@ func newPlug(ctx context.Context, c *Card, dial func(context.Context) (*net.TCPC
 	return p, nil
 }
 
-// pull ends the connection and waits until the card is free.
-func (p *plug) pull() {
+// pull ends the connection, waits until the card is free, and says when it was.
+func (p *plug) pull() time.Time {
 	p.stop()
 	p.mu.Lock()
 	p.conn.Close()
 	p.mu.Unlock()
 	<-p.done
+	return p.ended
 }
 
 func (p *plug) run(ctx context.Context) {
 	defer close(p.done)
+	defer func() { p.ended = time.Now() }()
 	defer p.stop()
 	for {
 		err := p.serve(ctx)

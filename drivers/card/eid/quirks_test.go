@@ -1,0 +1,139 @@
+package eid_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"kosk/drivers/card"
+	"kosk/drivers/card/eid"
+	"kosk/drivers/card/icao"
+	"kosk/drivers/card/vcard"
+)
+
+// A quirky card changes what a well-behaved one says.
+type quirky struct {
+	card.Card
+	transmit func(ctx context.Context, command []byte, next func([]byte) ([]byte, error)) ([]byte, error)
+	most     int
+}
+
+func (q *quirky) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	return q.transmit(ctx, command, func(c []byte) ([]byte, error) { return q.Card.Transmit(ctx, c) })
+}
+
+func (q *quirky) MaxTransceive() int { return q.most }
+
+// piecemeal hands long answers out by GET RESPONSE, as T=0 readers do.
+func piecemeal(c card.Card) card.Card {
+	var kept []byte
+	return &quirky{Card: c, most: 261, transmit: func(_ context.Context, command []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+		answer := kept
+		if command[1] != icao.INSGetResponse {
+			var err error
+			if answer, err = next(command); err != nil {
+				return nil, err
+			}
+		}
+		const piece = 100
+		if len(answer)-2 <= piece {
+			return answer, nil
+		}
+		kept = answer[piece:]
+		left := byte(min(len(kept)-2, 255))
+		return append(bytes.Clone(answer[:piece]), 0x61, left), nil
+	}}
+}
+
+// exact wants to be asked for exactly as much as there is: 6Cxx otherwise.
+func exact(c card.Card) card.Card {
+	var kept []byte
+	return &quirky{Card: c, most: 261, transmit: func(_ context.Context, command []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+		answer := kept
+		if kept = nil; answer == nil {
+			var err error
+			if answer, err = next(command); err != nil {
+				return nil, err
+			}
+			if n := len(answer) - 2; n > 0 && n < 256 {
+				kept = answer
+				return []byte{0x6C, byte(n)}, nil
+			}
+		}
+		return answer, nil
+	}}
+}
+
+func TestReadersAndChipsWithQuirksAreRead(t *testing.T) {
+	for name, wrap := range map[string]func(card.Card) card.Card{"61xx": piecemeal, "6Cxx": exact} {
+		t.Run(name, func(t *testing.T) {
+			c := wrap(newCard(t, vcard.Profile{}))
+			chip, err := eid.New(nil).ReadHolder(t.Context(), c, "123456", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(chip.Groups) != 4 {
+				t.Errorf("%d groups, want 4", len(chip.Groups))
+			}
+		})
+	}
+}
+
+// A chip that answers for ever, nonsense, or changed bytes must end in a typed
+// error, never in a loop or a panic.
+func TestBrokenChipsEndInTypedErrors(t *testing.T) {
+	endless := func(_ context.Context, _ []byte, _ func([]byte) ([]byte, error)) ([]byte, error) {
+		return []byte{0xAA, 0x61, 0x01}, nil
+	}
+	tests := []struct {
+		name     string
+		transmit func(context.Context, []byte, func([]byte) ([]byte, error)) ([]byte, error)
+		want     error
+	}{
+		{"more and more", endless, card.ErrProtocol},
+		{"one byte", answerAlways(0x90), card.ErrProtocol},
+		{"nothing but done", answerAlways(0x90, 0x00), card.ErrProtocol},
+		{"knows no command", answerAlways(0x6D, 0x00), card.ErrForeign},
+		{"knows no file", answerAlways(0x6A, 0x82), card.ErrForeign},
+		{"no structure", answerAlways(1, 2, 3, 0x90, 0x00), card.ErrProtocol},
+		{"empty security infos", answerAlways(0x31, 0x00, 0x90, 0x00), card.ErrForeign},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := &quirky{Card: newCard(t, vcard.Profile{}), transmit: tt.transmit}
+			if _, err := eid.New(nil).ReadHolder(t.Context(), c, "123456", nil); !errors.Is(err, tt.want) {
+				t.Errorf("error = %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func answerAlways(answer ...byte) func(context.Context, []byte, func([]byte) ([]byte, error)) ([]byte, error) {
+	return func(context.Context, []byte, func([]byte) ([]byte, error)) ([]byte, error) { return answer, nil }
+}
+
+// A byte changed on the way is noticed, wherever in the dialogue it is.
+func TestChangedAnswersAreNoticed(t *testing.T) {
+	for command := 1; command <= 15; command++ {
+		n := 0
+		c := &quirky{Card: newCard(t, vcard.Profile{})}
+		c.transmit = func(_ context.Context, raw []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+			answer, err := next(raw)
+			if n++; n == command && err == nil && len(answer) > 2 {
+				answer = bytes.Clone(answer)
+				answer[len(answer)/2] ^= 0x10
+			}
+			return answer, err
+		}
+		_, err := eid.New(nil).ReadHolder(t.Context(), c, "123456", nil)
+		switch {
+		case command == 1: // EF.ATR/INFO is a hint, not evidence
+		case command == 3: // MSE has no answer to change
+		case err == nil:
+			t.Errorf("command %d: a changed answer was taken", command)
+		case !errors.Is(err, card.ErrProtocol) && !errors.Is(err, card.ErrWrongCAN) && !errors.Is(err, card.ErrForeign):
+			t.Errorf("command %d: error = %v has no type", command, err)
+		}
+	}
+}
