@@ -12,7 +12,7 @@ var azerbaijani = tongue{
 	lang:  text.Az,
 	minus: "mənfi", plus: "üstəgəl", point: "nöqtə",
 	signs: map[string]string{
-		"%": "faiz", "№": "nömrə", "§": "paraqraf", "+": "üstəgəl", "/": "kəsr", "&": "və", "@": "et işarəsi",
+		"%": "fayiz", "№": "nömrə", "§": "paraqraf", "+": "üstəgəl", "/": "kəsr", "&": "və", "@": "et işarəsi",
 		"₼": "manat", "=": "bərabərdir", "°": "dərəcə", "*": "ulduz", "#": "diyez", "×": "vurulsun", "-": "tire", ".": "nöqtə", ",": "vergül",
 	},
 	short: map[string]string{
@@ -20,11 +20,11 @@ var azerbaijani = tongue{
 		"mən.": "mənzil", "mərt.": "mərtəbə", "AZN": "manat", "№-li": "nömrəli", "s.": "sair", "məs.": "məsələn",
 		"tel.": "telefon", "PIN": "pin", "FIN": "fin", "PİN": "pin", "FİN": "fin", "F.I.N.": "fin", "F.İ.N.": "fin",
 		"ASC": "a es ce", "MMC": "em em ce", "QSC": "qe es ce", "DYP": "de ye pe", "DİN": "de i en", "SMS": "es em es", "CAN": "ce a en",
-		"QR": "kyu ar", "IMEI": "imey", "VÖEN": "vöen", "ŞV": "şe ve",
+		"QR": "kü ar", "faiz": "fayiz", "IMEI": "imey", "VÖEN": "vöen", "ŞV": "şe ve",
 	},
 	names: map[rune]string{
 		'a': "a", 'b': "be", 'c': "ce", 'ç': "çe", 'd': "de", 'e': "e", 'ə': "ə", 'f': "fe", 'g': "ge", 'ğ': "ğe", 'h': "he", 'x': "xe",
-		'ı': "ı", 'i': "i", 'j': "je", 'k': "ka", 'q': "qe", 'l': "el", 'm': "em", 'n': "en", 'o': "o", 'ö': "ö", 'p': "pe", 'r': "er",
+		'ı': "ı", 'i': "i", 'j': "je", 'k': "ke", 'q': "qe", 'l': "el", 'm': "em", 'n': "en", 'o': "o", 'ö': "ö", 'p': "pe", 'r': "er",
 		's': "es", 'ş': "şe", 't': "te", 'u': "u", 'ü': "ü", 'v': "ve", 'y': "ye", 'z': "ze", 'w': "dubl ve",
 	},
 	vowels: "aeəıioöuü",
@@ -49,7 +49,7 @@ var azerbaijani = tongue{
 	money: func(manat, qepik int) string {
 		return joinWords(ifSome(manat > 0 || qepik == 0, azNumber(manat)+" manat"), ifSome(qepik > 0, azNumber(qepik)+" qəpik"))
 	},
-	percent: func(n int) string { return azNumber(n) + " faiz" },
+	percent: func(n int) string { return azNumber(n) + " fayiz" },
 	span:    func(from, to string) string { return from + " ilə " + to + " arası" },
 	masked:  func(n int) string { return azNumber(n) + " simvol daxil edilib" },
 }

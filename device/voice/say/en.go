@@ -17,10 +17,10 @@ var english = tongue{
 	},
 	short: map[string]string{
 		"AZN": "manat", "St.": "Street", "Ave.": "Avenue", "apt.": "apartment", "No.": "number", "e.g.": "for example", "i.e.": "that is",
-		"FIN": "fin", "PIN": "pin", "CAN": "see ay en", "QR": "Q R", "IMEI": "I M E I", "ASC": "ay ess see", "MMC": "em em see", "SMS": "S M S",
+		"FIN": "fin", "PIN": "pin", "CAN": "see eigh en", "QR": "Q R", "IMEI": "I M E I", "ASC": "eigh ess see", "MMC": "em em see", "SMS": "S M S",
 	},
 	names: map[rune]string{
-		'a': "ay", 'b': "bee", 'c': "see", 'd': "dee", 'e': "ee", 'f': "eff", 'g': "jee", 'h': "aitch", 'i': "eye", 'j': "jay", 'k': "kay",
+		'a': "eigh", 'b': "bee", 'c': "see", 'd': "dee", 'e': "ee", 'f': "ef", 'g': "jee", 'h': "aitch", 'i': "eye", 'j': "jay", 'k': "kay",
 		'l': "el", 'm': "em", 'n': "en", 'o': "oh", 'p': "pee", 'q': "cue", 'r': "are", 's': "ess", 't': "tee", 'u': "you", 'v': "vee",
 		'w': "double you", 'x': "ex", 'y': "why", 'z': "zed", 'ə': "schwa", 'ş': "sh", 'ç': "ch", 'ğ': "soft g", 'ö': "o umlaut",
 		'ü': "u umlaut", 'ı': "dotless i",
@@ -39,9 +39,9 @@ var english = tongue{
 		return "the " + enOrdinal(day) + " of " + text.Month(text.En, m) + " " + enYear(year)
 	},
 	clock: func(h, m int) string {
-		half := "AM"
+		half := "eigh em"
 		if h >= 12 {
-			half = "PM"
+			half = "pee em"
 		}
 		hour := enNumber((h+11)%12 + 1)
 		switch {

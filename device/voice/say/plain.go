@@ -146,7 +146,7 @@ func tidy(s string) string {
 	s = commas.ReplaceAllString(s, ",")
 	s = stopped.ReplaceAllString(s, "$1")
 	s = twoStops.ReplaceAllString(s, "$1")
-	return spaces.ReplaceAllString(strings.TrimLeft(s, ", "), " ")
+	return spaces.ReplaceAllString(s, " ")
 }
 
 // word says one word, with the punctuation around it.

@@ -163,7 +163,7 @@ func sentences(p Part) []Part {
 // appendPart appends what has something to sound. Punctuation alone, as between
 // two names, goes to the part before it.
 func appendPart(parts []Part, p Part) []Part {
-	p.Text = strings.Join(strings.Fields(p.Text), " ")
+	p.Text = strings.TrimLeft(strings.Join(strings.Fields(tidy(p.Text)), " "), ",;: ")
 	if strings.ContainsFunc(p.Text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 		return append(parts, p)
 	}

@@ -1,0 +1,337 @@
+package voice
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"kosk/device/scene"
+	"kosk/device/text"
+	"kosk/device/voice/say"
+	"kosk/drivers/speech"
+)
+
+// The rules are:
+//   - any key, and any new scene, cuts what is said, but for what must be heard;
+//   - an alert cuts in; a status waits until all else was said;
+//   - private words are said through headphones only. On the loudspeaker a
+//     sentence that says so stands for them; when the jack is pulled they stop;
+//   - nothing sounds with the voice off but the invitation, and what was begun
+//     as must-hear before it was turned off;
+//   - two things never sound at once.
+
+// A class says what may cut an utterance: each is cut by those above it.
+type class int
+
+const (
+	status class = iota
+	navigation
+	alert
+	mustHear
+)
+
+func (c class) String() string {
+	return [...]string{"status", "navigation", "alert", "must-hear"}[c]
+}
+
+// A message is words of one node, or of none, as they come from a scene.
+type message struct {
+	class   class
+	scene   string
+	node    string
+	private bool
+	words   []text.Words // sentences
+	tone    tone         // sounds before the words
+}
+
+// An utterance is what sounds at one time: a tone, or text of one voice.
+type utterance struct {
+	id       int
+	class    class
+	scene    string
+	node     string
+	part     say.Part
+	private  bool
+	withheld bool
+	tone     tone
+}
+
+// A job is the utterance that is being made or heard.
+type job struct {
+	utterance
+	cancel  context.CancelFunc
+	started chan struct{} // closed when it begins to sound
+	done    chan error
+	begun   bool
+	cut     bool
+	again   bool // paused: to be said again
+}
+
+// When a person is told that something takes its time.
+const (
+	firstWait = time.Second
+	laterWait = 10 * time.Second
+)
+
+// A speaker is the state of a voice. Only Run touches it.
+type speaker struct {
+	ctx     context.Context //nolint:containedctx // lives exactly as long as Run
+	v       *Voice
+	journal journal
+	ahead   ahead
+	wait    *time.Timer
+	fault   string // the last one told of
+
+	on     bool
+	jack   bool // headphones are in
+	held   bool // the jack was pulled: quiet until a key is pressed
+	paused bool
+	volume int // 1 to volumes
+	rate   int // index of rates
+
+	shown     scene.Scene
+	at        string    // the focus
+	last      []message // for Repeat
+	queue     []utterance
+	cur       *job
+	ids       int
+	listeners []chan struct{} // of Quiet
+}
+
+func newSpeaker(ctx context.Context, v *Voice) *speaker {
+	s := &speaker{
+		ctx: ctx, v: v,
+		journal: journal{w: v.opt.Log, log: v.opt.Logger},
+		ahead:   ahead{synth: v.opt.Synth, clips: map[speech.Utterance]speech.Clip{}},
+		wait:    time.NewTimer(time.Hour),
+		volume:  usualVolume, rate: usualRate,
+	}
+	s.wait.Stop()
+	return s
+}
+
+// end waits until nothing sounds, after ctx has ended.
+func (s *speaker) end() {
+	s.wait.Stop()
+	if s.cur != nil {
+		s.finished(<-s.cur.done)
+	}
+	s.drop(func(utterance) bool { return true })
+	s.ahead.forget()
+}
+
+func (s *speaker) started() <-chan struct{} {
+	if s.cur == nil || s.cur.begun {
+		return nil
+	}
+	return s.cur.started
+}
+
+func (s *speaker) done() <-chan error {
+	if s.cur == nil {
+		return nil
+	}
+	return s.cur.done
+}
+
+func (s *speaker) lang() text.Lang {
+	if s.shown.Lang == "" {
+		return text.Az
+	}
+	return s.shown.Lang
+}
+
+func (s *speaker) route() string {
+	if s.jack {
+		return onHeadphones
+	}
+	return onSpeaker
+}
+
+// add puts messages where their class has its place in the queue.
+func (s *speaker) add(messages ...message) {
+	for _, m := range messages {
+		for _, u := range s.render(m) {
+			s.ids++
+			u.id = s.ids
+			s.queue = slices.Insert(s.queue, s.place(u.class), u)
+			s.journal.write(&u, queued, s.route())
+		}
+	}
+}
+
+// place is behind the last of what must be heard for what must be heard, before
+// the first status for all that isn't one, and else the end.
+func (s *speaker) place(c class) int {
+	before := func(u utterance) bool { return false }
+	switch c {
+	case mustHear:
+		before = func(u utterance) bool { return u.class != mustHear }
+	case navigation, alert:
+		before = func(u utterance) bool { return u.class == status }
+	}
+	if i := slices.IndexFunc(s.queue, before); i >= 0 {
+		return i
+	}
+	return len(s.queue)
+}
+
+// render makes the utterances of a message for the route as it is now.
+func (s *speaker) render(m message) []utterance {
+	base := utterance{class: m.class, scene: m.scene, node: m.node, private: m.private}
+	words := m.words
+	if m.private && !s.jack && len(words) > 0 {
+		base.private, base.withheld = false, true
+		words = some(text.In(s.lang(), "voice.private"))
+	}
+	var out []utterance
+	if m.tone.name != "" {
+		u := base
+		u.tone = m.tone
+		out = append(out, u)
+	}
+	for _, w := range words {
+		for _, p := range say.Parts(w) {
+			u := base
+			u.part = p
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// cut silences what is of a lower class than keep, and takes it off the queue.
+func (s *speaker) cut(keep class) {
+	if s.cur != nil && s.cur.class < keep {
+		s.cur.cut, s.cur.again = true, false
+		s.cur.cancel()
+	}
+	s.drop(func(u utterance) bool { return u.class < keep })
+}
+
+// drop takes utterances off the queue.
+func (s *speaker) drop(which func(utterance) bool) {
+	s.queue = slices.DeleteFunc(s.queue, func(u utterance) bool {
+		if which(u) {
+			s.journal.write(&u, interrupted, s.route())
+			return true
+		}
+		return false
+	})
+}
+
+// next starts what is to be heard now, and has made what may be heard then.
+func (s *speaker) next() {
+	for s.cur == nil && len(s.queue) > 0 && (!s.paused || s.queue[0].class == mustHear) {
+		u := s.queue[0]
+		if s.ahead.making(s.order(u)) {
+			return // with the sound the turn comes again
+		}
+		s.queue = slices.Delete(s.queue, 0, 1)
+		if u.private && !s.jack {
+			s.journal.write(&u, interrupted, s.route())
+			continue
+		}
+		s.start(u)
+	}
+	if s.cur == nil && len(s.queue) == 0 {
+		for _, l := range s.listeners {
+			close(l)
+		}
+		s.listeners = nil
+	}
+	s.prepare()
+}
+
+func (s *speaker) start(u utterance) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	j := &job{utterance: u, cancel: cancel, started: make(chan struct{}), done: make(chan error, 1)}
+	s.cur = j
+	order := s.order(u)
+	clip, ready := s.ahead.clips[order]
+	if u.tone.name != "" {
+		clip, ready = u.tone.clip(), true
+	}
+	level, opt := s.volume, s.v.opt
+	clip.Samples = slices.Clone(clip.Samples) // the kept one may be wiped meanwhile
+	go func() {
+		if !ready {
+			var err error
+			if clip, err = opt.Synth.Synthesise(ctx, order); err != nil {
+				j.done <- err
+				return
+			}
+		}
+		if u.tone.name == "" && !u.part.Ends {
+			clip = trim(clip, 40*ms)
+		}
+		clip = loud(clip, level)
+		if ctx.Err() == nil {
+			close(j.started)
+		}
+		j.done <- opt.Sink.Play(ctx, clip)
+	}()
+}
+
+func (s *speaker) order(u utterance) speech.Utterance {
+	return speech.Utterance{Lang: speech.Lang(u.part.Lang), Text: u.part.Text, Rate: rates[s.rate]}
+}
+
+// prepare has the next utterance made; when there is none, the one that a step
+// forward would lead to.
+func (s *speaker) prepare() {
+	if s.cur == nil || !s.on {
+		return
+	}
+	for _, u := range s.queue {
+		if u.tone.name == "" && !(u.private && !s.jack) {
+			s.ahead.want(s.ctx, s.order(u), true)
+			return
+		}
+	}
+	n := s.shown.Find(s.shown.Move(s.at, 1, true))
+	if n == nil || s.at == "" {
+		return
+	}
+	if all := s.render(focused(&s.shown, n)); len(all) > 0 {
+		s.ahead.want(s.ctx, s.order(all[0]), false)
+	}
+}
+
+// begun notes that the current utterance is heard.
+func (s *speaker) begun() {
+	s.cur.begun = true
+	s.journal.write(&s.cur.utterance, started, s.route())
+	if s.cur.tone.name == "" {
+		s.v.spoken.Add(1)
+	}
+}
+
+// finished notes how the current utterance ended.
+func (s *speaker) finished(err error) {
+	select {
+	case <-s.started():
+		s.begun()
+	default:
+	}
+	j := s.cur
+	s.cur = nil
+	j.cancel()
+	switch {
+	case err == nil:
+		s.fault = ""
+		s.journal.write(&j.utterance, finished, s.route())
+	case j.cut || s.ctx.Err() != nil:
+		s.journal.write(&j.utterance, interrupted, s.route())
+	default:
+		s.journal.write(&j.utterance, failed, s.route())
+		if err.Error() != s.fault {
+			s.fault = err.Error()
+			s.v.opt.Logger.Error("utterance failed", "error", err)
+		}
+	}
+	if j.again && err != nil {
+		s.queue = slices.Insert(s.queue, 0, j.utterance)
+		s.journal.write(&j.utterance, queued, s.route())
+	}
+}
