@@ -175,6 +175,9 @@ func stopsWatching(t *testing.T, r Rig) {
 	if took := time.Since(begun); took > time.Second {
 		t.Errorf("Watch took %v to stop", took)
 	}
+	if len(w.events) > 0 {
+		t.Errorf("event %v though nothing happened", (<-w.events).Kind)
+	}
 }
 
 func answersNothingThere(t *testing.T, r Rig) {

@@ -2,7 +2,6 @@ package icao
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sort"
@@ -88,9 +87,6 @@ type Certificate struct {
 	signature []byte
 	critical  oid // an extension that is critical and unknown here
 }
-
-// Fingerprint is the SHA-256 hash of the certificate.
-func (c *Certificate) Fingerprint() [32]byte { return sha256.Sum256(c.Raw) }
 
 // ValidAt says whether t lies in the certificate's validity.
 func (c *Certificate) ValidAt(t time.Time) bool {
@@ -272,6 +268,8 @@ func (c *Certificate) CheckSignatureFrom(issuer *Certificate) error {
 	switch {
 	case !c.Issuer.Equal(issuer.Subject):
 		return fmt.Errorf("%w: issued by another", ErrCertificate)
+	case c.AuthorityID != nil && issuer.KeyID != nil && !bytes.Equal(c.AuthorityID, issuer.KeyID):
+		return fmt.Errorf("%w: issued with another key of the same name", ErrCertificate)
 	case !issuer.CA:
 		return fmt.Errorf("%w: issuer is no certification authority", ErrCertificate)
 	case issuer.Usage != 0 && issuer.Usage&KeyUsageCertSign == 0:
