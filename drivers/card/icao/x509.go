@@ -78,7 +78,7 @@ type Certificate struct {
 	Issuer, Subject     Name
 	NotBefore, NotAfter time.Time
 	PublicKey           *PublicKey
-	KeyID, AuthorityID  []byte // nil when not given
+	KeyID               []byte // nil when not given
 	CA                  bool
 	Usage               KeyUsage // 0 when not given
 
@@ -222,7 +222,9 @@ func (c *Certificate) parseExtensions(b []byte) error {
 	return nil
 }
 
-// extension reads what decides whether a key may sign. Extended key usage is
+// extension reads what decides whether a key may sign. The authority's key
+// identifier does not: the signature tells which key it was, and states are
+// careless with it. Extended key usage is
 // known because master list signers have it critical; its content is the
 // caller's purpose, not ours.
 func (c *Certificate) extension(id oid, value []byte) (known bool, err error) {
@@ -230,13 +232,6 @@ func (c *Certificate) extension(id oid, value []byte) (known bool, err error) {
 	switch id {
 	case "2.5.29.14": // subject key identifier
 		c.KeyID, err = v.next(tagOctets)
-	case "2.5.29.35": // authority key identifier
-		seq, err := v.into(tagSeq)
-		if err != nil {
-			return true, err
-		}
-		c.AuthorityID, _, err = seq.optional(tagImplicit0)
-		return true, err
 	case "2.5.29.19": // basic constraints
 		seq, err := v.into(tagSeq)
 		if err != nil {
@@ -254,7 +249,7 @@ func (c *Certificate) extension(id oid, value []byte) (known bool, err error) {
 		if len(bits) > 2 {
 			c.Usage |= KeyUsage(bits[2])
 		}
-	case "2.5.29.37", "2.5.29.32", "2.5.29.16", "2.5.29.17", "2.5.29.18", "2.5.29.31":
+	case "2.5.29.37", "2.5.29.32", "2.5.29.35", "2.5.29.16", "2.5.29.17", "2.5.29.18", "2.5.29.31":
 	default:
 		return false, nil
 	}
@@ -268,8 +263,6 @@ func (c *Certificate) CheckSignatureFrom(issuer *Certificate) error {
 	switch {
 	case !c.Issuer.Equal(issuer.Subject):
 		return fmt.Errorf("%w: issued by another", ErrCertificate)
-	case c.AuthorityID != nil && issuer.KeyID != nil && !bytes.Equal(c.AuthorityID, issuer.KeyID):
-		return fmt.Errorf("%w: issued with another key of the same name", ErrCertificate)
 	case !issuer.CA:
 		return fmt.Errorf("%w: issuer is no certification authority", ErrCertificate)
 	case issuer.Usage != 0 && issuer.Usage&KeyUsageCertSign == 0:
