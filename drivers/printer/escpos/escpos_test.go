@@ -30,7 +30,7 @@ func open(t *testing.T, o escpos.Options) *escpos.Printer {
 	t.Helper()
 	o.Log = slog.New(slog.DiscardHandler)
 	if o.Patience == 0 {
-		o.Patience = 1500 * time.Millisecond
+		o.Patience = 4 * time.Second
 	}
 	e, err := escpos.Open(t.Context(), o)
 	if err != nil {
