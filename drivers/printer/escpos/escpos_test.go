@@ -58,7 +58,7 @@ func TestPrinter(t *testing.T) {
 func rig(t *testing.T, profile string, model paper.Model) printertest.Rig {
 	p := putPaper(t, paper.Options{Model: model, MMPerSecond: printertest.Speed})
 	e := open(t, escpos.Options{
-		Path: p.Path(), Profile: profile, Journal: filepath.Join(t.TempDir(), "slips"),
+		Path: p.Path(), Profile: profile, Baud: 115200, Journal: filepath.Join(t.TempDir(), "slips"),
 	})
 	r := printertest.Rig{
 		Printer: e, Clears: model.Clears,
