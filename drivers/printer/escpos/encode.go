@@ -394,8 +394,9 @@ func (w *writer) code(text string) error {
 	if size < 2 {
 		return fmt.Errorf("qr code of %d bytes on %d dots: %w", len(text), w.profile.Dots, printer.ErrTooLong)
 	}
-	w.feed(airGap)
-	defer w.feed(airGap)
+	quiet := 4 * size // four white modules above and below, too
+	w.feed(quiet)
+	defer w.feed(quiet)
 	n := len(text) + 3
 	if !w.profile.QR || realTime([]byte{byte(n), byte(n >> 8)}) >= 0 || realTime([]byte(text)) >= 0 {
 		return w.drawnCode(text, level, size)
