@@ -220,6 +220,9 @@ func (s *speaker) drop(which func(utterance) bool) {
 	})
 }
 
+// speaks reports whether something sounds or is to be said.
+func (s *speaker) speaks() bool { return s.cur != nil || len(s.queue) > 0 }
+
 // next starts what is to be heard now, and has made what may be heard then.
 func (s *speaker) next() {
 	for s.cur == nil && len(s.queue) > 0 && (!s.paused || s.queue[0].class == mustHear) {

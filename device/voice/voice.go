@@ -35,6 +35,7 @@ type Voice struct {
 	opt     Options
 	enabled atomic.Bool
 	spoken  atomic.Int64
+	busy    atomic.Bool
 	over    chan struct{} // closed when Run has returned
 
 	bell chan struct{} // capacity 1: mail has come
@@ -74,6 +75,7 @@ func (v *Voice) Run(ctx context.Context) error {
 			s.waiting()
 		}
 		s.next()
+		v.busy.Store(s.speaks())
 	}
 }
 
@@ -153,6 +155,10 @@ func (v *Voice) Idle(prompts ...text.Words) { v.post(func(s *speaker) { s.idle(p
 
 // Spoken counts the utterances that have sounded, tones not among them.
 func (v *Voice) Spoken() int { return int(v.spoken.Load()) }
+
+// Busy reports whether something is being said: speech is no inactivity
+// (EN 301 549, 5.1.3.4).
+func (v *Voice) Busy() bool { return v.busy.Load() }
 
 // Quiet returns when nothing is left to say, ctx's error when it ends before, or
 // ErrStopped when Run has returned.
