@@ -22,8 +22,21 @@ func (s *speaker) enable(on bool) {
 	}
 	s.on = true
 	s.add(s.phrase(navigation, text.In(s.lang(), "voice.on")))
-	s.last = opening(&s.shown, s.at)
-	s.add(s.last...)
+	s.open()
+}
+
+// open reads the scene from its beginning. What must be heard isn't repeated on
+// demand: it would hold up the person's keys again.
+func (s *speaker) open() {
+	s.last = nil
+	for _, m := range opening(&s.shown, s.at) {
+		if m.class != mustHear {
+			s.last = append(s.last, m)
+		}
+		if !(s.held && m.class < alert) && !s.pending(m) {
+			s.add(m)
+		}
+	}
 }
 
 // phrase is a message of the voice's own.
@@ -91,10 +104,10 @@ func (s *speaker) scene(sc scene.Scene, focus string) {
 	}
 	s.paused = false
 	s.cut(mustHear)
-	s.last = opening(&sc, focus)
-	messages := append([]message{{class: navigation, scene: sc.ID, tone: turn}}, s.last...)
-	s.last = slices.DeleteFunc(s.last, func(m message) bool { return m.class == mustHear })
-	s.add(slices.DeleteFunc(messages, func(m message) bool { return s.held && m.class < alert || s.pending(m) })...)
+	if !s.held {
+		s.add(message{class: navigation, scene: sc.ID, tone: turn})
+	}
+	s.open()
 }
 
 // same reports whether b is a made anew: the person is still where she was.
@@ -138,6 +151,7 @@ func (s *speaker) update(old *scene.Scene, was string) {
 		changed := before == nil || before.Name.String() != n.Name.String() || before.Value.String() != n.Value.String()
 		switch {
 		case changed && isAlert(n):
+			s.paused = false
 			s.cut(alert)
 			s.add(alertOf(sc, n))
 		case changed && n.Role == scene.Progress && before != nil:
@@ -261,10 +275,7 @@ func (s *speaker) resume(rest []utterance) {
 		if u.tone.name != "" || u.scene != s.shown.ID {
 			continue
 		}
-		s.ids++
-		u.id = s.ids
-		s.queue = slices.Insert(s.queue, s.place(u.class), u)
-		s.journal.write(&u, queued, s.route())
+		s.enqueue(s.place(u.class), u)
 	}
 }
 
