@@ -82,10 +82,18 @@ func (s *speaker) reset() {
 	s.ahead.forget()
 }
 
+// show notes where the person is. A scene without a language is Azerbaijani.
+func (s *speaker) show(sc scene.Scene, focus string) {
+	if sc.Lang == "" {
+		sc.Lang = text.Az
+	}
+	s.shown, s.at = sc, focus
+}
+
 func (s *speaker) scene(sc scene.Scene, focus string) {
 	old, was := s.shown, s.at
-	s.shown, s.at = sc, focus
-	anew := same(&old, &sc)
+	s.show(sc, focus)
+	anew := same(&old, &s.shown)
 	if !anew {
 		s.wait.Stop()
 		if sc.Kind == scene.Waiting {
@@ -171,12 +179,12 @@ func (s *speaker) update(old *scene.Scene, was string) {
 }
 
 func (s *speaker) focus(sc scene.Scene, id string) {
-	s.shown, s.at = sc, id
+	s.show(sc, id)
 	if !s.key() {
 		return
 	}
-	if n := sc.Find(id); n != nil {
-		m := focused(&sc, n)
+	if n := s.shown.Find(id); n != nil {
+		m := focused(&s.shown, n)
 		s.last = []message{m}
 		m.tone = tick
 		s.add(m)
@@ -219,7 +227,7 @@ func (s *speaker) echo(r rune, secret bool) {
 }
 
 func (s *speaker) command(c scene.Command, sc scene.Scene, focus string) {
-	s.shown, s.at = sc, focus
+	s.show(sc, focus)
 	if c == scene.Pause && s.on {
 		s.pause()
 		return

@@ -317,6 +317,7 @@ func TestANumberOfAPersonIsPrivateUnasked(t *testing.T) {
 		s := choosing()
 		s.Find("fin").Private = false
 		h.Focus(s, "fin")
+		h.quiet()
 		h.Status(text.Say(text.En, text.DocNo, "AA1234567"))
 		h.quiet()
 		want(t, "said", h.said(), "Plug in headphones to hear this.", "Plug in headphones to hear this.")
@@ -688,6 +689,19 @@ func TestQuietEnds(t *testing.T) {
 	if err := v.Quiet(t.Context()); !errors.Is(err, ErrStopped) {
 		t.Errorf("quiet: %v", err)
 	}
+}
+
+func TestASceneWithoutALanguageIsAzerbaijani(t *testing.T) {
+	on(t, func(h *house) {
+		s := scene.Scene{ID: "bare"}
+		s.Add(scene.Node{ID: "next", Role: scene.Next, Name: text.Say(text.Az, text.Plain, "Davam et")})
+		h.Scene(s, "next")
+		h.quiet()
+		want(t, "opened", h.said(), "Davam et, düymə")
+		h.Focus(s, "next")
+		h.quiet()
+		want(t, "focused", h.said(), "Davam et, düymə")
+	})
 }
 
 func TestNamesInAnotherLanguageHaveTheirVoice(t *testing.T) {
