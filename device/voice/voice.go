@@ -55,7 +55,7 @@ var ErrStopped = errors.New("voice has stopped")
 // called once.
 func (v *Voice) Run(ctx context.Context) error {
 	defer close(v.over)
-	s := newSpeaker(ctx, v)
+	s := newSpeaker(v)
 	defer s.end()
 	for {
 		select {
@@ -74,13 +74,18 @@ func (v *Voice) Run(ctx context.Context) error {
 		case <-s.wait.C:
 			s.waiting()
 		}
-		s.next()
+		s.next(ctx)
 		v.busy.Store(s.speaks())
 	}
 }
 
-// post leaves an order for Run.
+// post leaves an order for Run. When Run has returned nobody would take it.
 func (v *Voice) post(do func(*speaker)) {
+	select {
+	case <-v.over:
+		return
+	default:
+	}
 	v.mu.Lock()
 	v.mail = append(v.mail, do)
 	v.mu.Unlock()
