@@ -40,7 +40,8 @@ type Window struct {
 	shown   time.Time
 	told    bool
 	beacon  *canvas.Raster
-	sized   fyne.Size
+	root    *fyne.Container // ground, page, beacon
+	drawn   fyne.Size       // of the canvas at the last drawing
 }
 
 // New makes the window. input is called for every touch and key, painted (when
@@ -56,7 +57,8 @@ func New(app fyne.App, panel Panel, input func(scene.Input), painted func(layout
 	} else {
 		w.window.Resize(fyne.NewSize(float32(panel.W), float32(panel.H)))
 	}
-	w.window.SetContent(container.New(watch{w}, w.beacon))
+	w.root = container.New(watch{w}, w.beacon)
+	w.window.SetContent(w.root)
 	w.listen()
 	return w
 }
@@ -79,6 +81,7 @@ const smallest = 320
 func (w *Window) draw() {
 	c := w.window.Canvas()
 	size, scale := c.Size(), c.Scale()
+	w.drawn = size
 	if w.view.Scene.ID == "" || size.Width < smallest || size.Height < smallest {
 		return // nothing to show yet, or the window has not got its size
 	}
@@ -95,8 +98,8 @@ func (w *Window) draw() {
 	ground := canvas.NewRectangle(w.drawing.Ground)
 	w.shown, w.told = time.Now(), false
 	w.beacon = canvas.NewRaster(w.frame)
-	w.window.SetContent(container.New(watch{w}, ground, page, w.beacon))
-	c.Focus(nil)
+	w.root.Objects = []fyne.CanvasObject{ground, page, w.beacon}
+	w.root.Refresh()
 }
 
 // touched turns a touch into an input: the turn of a page is a focus on the
@@ -147,8 +150,8 @@ func (l watch) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 		}
 		o.Resize(size)
 	}
-	if l.w.sized != size {
-		l.w.sized = size
+	if now := l.w.window.Canvas().Size(); now != l.w.drawn {
+		l.w.drawn = now
 		fyne.Do(l.w.draw)
 	}
 }
