@@ -8,6 +8,7 @@ package catalogue
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -52,8 +53,9 @@ const (
 
 var levels = []Level{Anyone, Read, Authentic, Genuine, HolderVerified}
 
-// Reaches reports whether somebody known as far as l may use what needs need.
-func (l Level) Reaches(need Level) bool { return rank(l) >= rank(need) }
+// Reaches reports whether somebody known as far as l may use what needs need. An
+// unknown need is beyond everybody.
+func (l Level) Reaches(need Level) bool { return rank(need) >= 0 && rank(l) >= rank(need) }
 
 func rank(l Level) int {
 	for i, k := range levels {
@@ -151,6 +153,9 @@ func (s *Service) Datum(id string) *Datum {
 	return nil
 }
 
+// maxWait is the longest that anybody is kept waiting for an outcome, in seconds.
+const maxWait = 60
+
 // WaitTime is Wait as a duration.
 func (s *Service) WaitTime() time.Duration { return time.Duration(s.Wait) * time.Second }
 
@@ -189,30 +194,70 @@ func Parse(doc string) (*Catalogue, error) {
 func (c *Catalogue) check(s *Service) error {
 	a := c.Agency(s.Agency)
 	switch {
+	case s.ID == "" || c.Service(s.ID) != s:
+		return fmt.Errorf("its id is empty or stands twice")
 	case a == nil:
 		return fmt.Errorf("no agency %q", s.Agency)
 	case rank(s.Level) < 0:
 		return fmt.Errorf("no level %q", s.Level)
-	case !a.Name.complete(), !s.Name.complete():
+	case !a.Name.complete(), !s.Name.complete(), s.Lookup != "" && !s.Register.complete():
 		return fmt.Errorf("a name is missing")
 	case !s.Submit && s.Lookup == "":
 		return fmt.Errorf("neither submitted nor looked up")
+	case s.Submit && s.Level == Anyone:
+		return fmt.Errorf("submitted for nobody: level %q", s.Level)
+	case s.Wait <= 0 || s.Wait > maxWait:
+		return fmt.Errorf("no wait between 1 and %d seconds", maxWait)
+	case len(s.Fields) == 0:
+		return fmt.Errorf("no fields")
 	}
-	for _, f := range s.Fields {
-		if !f.Title.complete() || !f.Label.complete() {
-			return fmt.Errorf("field %s: words are missing", f.ID)
+	for i := range s.Fields {
+		if err := s.Fields[i].check(); err != nil {
+			return fmt.Errorf("field %s: %w", s.Fields[i].ID, err)
 		}
-		if f.Type != Choice && f.Type != IMEI {
-			return fmt.Errorf("field %s: no type %q", f.ID, f.Type)
-		}
-		for _, o := range f.Options {
-			if !o.Name.complete() {
-				return fmt.Errorf("field %s: option %s: words are missing", f.ID, o.ID)
-			}
+	}
+	for i := range s.Data {
+		if err := s.Data[i].check(); err != nil {
+			return fmt.Errorf("datum %s: %w", s.Data[i].ID, err)
 		}
 	}
 	return nil
 }
+
+func (f *Field) check() error {
+	switch {
+	case f.Type != Choice && f.Type != IMEI:
+		return fmt.Errorf("no type %q", f.Type)
+	case !f.Title.complete(), !f.Label.complete(), !f.Hint.complete():
+		return errWords
+	case f.Type == Choice && len(f.Options) == 0:
+		return fmt.Errorf("nothing to choose")
+	}
+	for _, o := range f.Options {
+		if !o.Name.complete() {
+			return fmt.Errorf("option %s: %w", o.ID, errWords)
+		}
+	}
+	return nil
+}
+
+func (d *Datum) check() error {
+	if d.Kind != "" && d.Kind != "name" && d.Kind != "date" {
+		return fmt.Errorf("no kind %q", d.Kind)
+	}
+	if !d.Label.complete() {
+		return errWords
+	}
+	for _, v := range d.Values {
+		if !v.Name.complete() {
+			return fmt.Errorf("value %s: %w", v.ID, errWords)
+		}
+	}
+	return nil
+}
+
+// errWords says that a phrase doesn't stand in all languages.
+var errWords = errors.New("words are missing")
 
 // Agency returns the agency with the id, or nil.
 func (c *Catalogue) Agency(id string) *Agency {
