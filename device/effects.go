@@ -52,6 +52,10 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		k.timer.Reset(e.For)
 	case session.Forget:
 		k.forget(ctx)
+	case session.Anew:
+		k.ring, k.focus = false, ""
+		k.Voice.Reset()
+		k.Voice.Headphones(k.visit.Private)
 	default:
 		panic(fmt.Sprintf("device: no way to carry out %T", e))
 	}
@@ -63,10 +67,6 @@ func (k *Kiosk) forget(ctx context.Context) {
 	k.end()
 	k.personal, k.end = context.WithCancel(ctx)
 	k.number++
-	if k.visit.State == session.Attracting {
-		k.ring, k.focus = false, ""
-		k.Voice.Reset()
-	}
 	k.clearPrinter(ctx)
 }
 
@@ -129,9 +129,9 @@ func (k *Kiosk) lookup(ctx context.Context, e session.Lookup) session.Event {
 	}
 	if err != nil {
 		k.Log.Warn("look-up failed", "service", e.Service, "err", err)
-		return session.LookupFailed{Err: err}
+		return session.LookupFailed{For: e.For, Err: err}
 	}
-	done := session.LookedUp{At: a.AsOf}
+	done := session.LookedUp{For: e.For, At: a.AsOf}
 	for _, d := range a.Data {
 		done.Found = append(done.Found, session.Found{ID: d.ID, Value: d.Value, Lang: d.Lang, Register: a.Register})
 	}
@@ -181,7 +181,7 @@ func (k *Kiosk) submit(ctx, personal context.Context, visit int, d request.Draft
 	}
 	if err != nil {
 		k.Log.Error("request not stored", "request_id", id, "err", err)
-		k.post(personal, visit, session.PutFailed{Err: err, Number: number})
+		k.post(ctx, visit, session.PutFailed{Err: err, Number: number}) // of a doubt the loop must know
 		return
 	}
 	k.Log.Info("request stored", "request_id", id, "bytes", len(body), "visit", visit)

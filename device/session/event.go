@@ -60,10 +60,14 @@ type (
 	ReadFailed struct{ Err error }
 	// LookedUp is a register's answer.
 	LookedUp struct {
+		For   catalogue.ServiceID // as in Lookup
 		Found []Found
 		At    time.Time
 	}
-	LookupFailed struct{ Err error }
+	LookupFailed struct {
+		For catalogue.ServiceID
+		Err error
+	}
 	// PutDone says that the request is on the disk.
 	PutDone struct {
 		ID     request.ID
@@ -102,8 +106,9 @@ type Effect any
 type (
 	// ReadHolder reads the chip with the card access number.
 	ReadHolder struct{ CAN string }
-	// Lookup asks a register.
+	// Lookup asks a register. The answer to an earlier service's is ignored.
 	Lookup struct {
+		For      catalogue.ServiceID
 		Service  string
 		Question map[string]string
 	}
@@ -115,6 +120,8 @@ type (
 	// Forget ends everything that still runs for the person, and empties the
 	// printer's buffers.
 	Forget struct{}
+	// Anew makes voice, focus and keys as everybody meets them at first.
+	Anew struct{}
 	// Wait brings an event later, unless the state changes before.
 	Wait struct {
 		For  time.Duration

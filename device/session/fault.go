@@ -41,6 +41,7 @@ var faults = []struct {
 	{identity.ErrUnknownSigner, Fault{"fault.unknown_signer", "", false}},
 	{identity.ErrForeignState, Fault{"fault.unknown_signer", "", false}},
 	{identity.ErrExpired, Fault{"fault.expired", "", false}},
+	{identity.ErrUnreadable, Fault{"fault.mute", AskingCard, false}},
 	{card.ErrProtocol, Fault{"fault.mute", AskingCard, false}},
 	{errLevel, Fault{"fault.level", "", false}},
 	{offline.ErrFull, Fault{"fault.full", Home, false}},

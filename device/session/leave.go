@@ -11,10 +11,13 @@ import (
 func (v *Visit) always(e Event) (effects []Effect, done bool) {
 	if v.Warning && fromPerson(e) {
 		v.Warning = false
+		if _, back := e.(WentBack); back { // from the warning, not from what lies under it
+			return nil, true
+		}
 	}
 	switch e := e.(type) {
 	case CardIn:
-		v.Kiosk.CardIn = true
+		v.Kiosk.CardIn, v.Tries = true, 0
 		return nil, false
 	case CardOut:
 		v.Kiosk.CardIn = false
@@ -29,11 +32,11 @@ func (v *Visit) always(e Event) (effects []Effect, done bool) {
 		v.Line = e.Err
 		return nil, true
 	case Cancelled:
-		return v.leave("parting.cancelled"), true
+		return v.leave(v.farewell("parting.cancelled")), true
 	case IdledOut:
 		return v.leave("parting.idle"), true
 	case Idled:
-		v.Warning = true
+		v.Warning = v.Idle() > 0
 		return nil, true
 	case StillHere:
 		return nil, true
@@ -97,33 +100,39 @@ func fromPerson(e Event) bool {
 func (v *Visit) cardOut() []Effect {
 	switch v.State {
 	case AskingCAN, Reading:
-		v.Tries, v.Early = 0, ""
-		effects := []Effect{Forget{}}
+		v.Early = ""
 		v.State, _ = v.fail(faultOf(card.ErrRemoved))
-		return effects
+		return []Effect{Forget{}}
 	case TakingCard:
 		v.State = Parting
 		return nil
-	case Failing:
-		if v.Holder == nil {
-			return nil
-		}
 	}
-	if v.Holder == nil {
+	if v.Holder == nil || v.stays() {
 		return nil
 	}
-	bye := text.Key("parting.card")
-	switch v.State {
-	case Ending:
-		if !v.Printed { // the slip, or the code in its place, is still to be taken
-			return nil
-		}
-		bye = "parting.thanks"
-	case Sending:
-		bye = "parting.sent"
-	}
+	bye := v.farewell("parting.card")
 	v.State, _ = v.end(bye)
 	return []Effect{Forget{}}
+}
+
+// stays reports whether the screen holds what the person still has to take: the
+// slip, the code in its place, or the number.
+func (v *Visit) stays() bool {
+	return v.State == Ending && !v.Printed || v.State == Failing && v.Number != ""
+}
+
+// farewell is how the visit ends, by what has become of the request; nothing
+// says that nothing was sent.
+func (v *Visit) farewell(nothing text.Key) text.Key {
+	switch {
+	case v.State == Failing && v.Number != "":
+		return v.Fault.Key
+	case v.Stage == Done, v.State == Ending && v.Printed:
+		return "parting.thanks"
+	case v.State == Sending, v.State == Ending:
+		return "parting.sent"
+	}
+	return nothing
 }
 
 // leave ends the visit from any state: the citizen is forgotten at once, and if

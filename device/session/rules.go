@@ -2,11 +2,13 @@ package session
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"kosk/device/catalogue"
 	"kosk/device/text"
 	"kosk/drivers/card"
+	"kosk/offline"
 )
 
 // A rule says what an event does in a state, and which states it can lead to.
@@ -35,14 +37,14 @@ func to(s ...State) []State { return s }
 // rules is the whole visit, in its order. What can happen in every state (the
 // card leaves, the person leaves, a setting changes) stands in leave.go.
 var rules = []rule{
-	{Attracting, LanguageChosen{}, to(Home, AskingCAN), chooseLanguage},
+	{Attracting, LanguageChosen{}, to(Home), chooseLanguage},
 	{Attracting, CardIn{}, to(AskingCAN), nil},
 
-	{Home, WithCard{}, to(AskingCard, AskingCAN), askCard},
+	{Home, WithCard{}, to(AskingCard, AskingCAN, Choosing), withCard},
 	{Home, WithoutCard{}, to(Open), nil},
 	{Home, ServicePicked{}, to(AskingCard, AskingCAN, Filling, Failing), pick},
 	{Home, CardIn{}, to(AskingCAN), nil},
-	{Home, WentBack{}, to(Attracting), nil},
+	{Home, WentBack{}, to(Attracting, TakingCard), homeBack},
 
 	{Open, ServicePicked{}, to(Filling, Failing, AskingCard, AskingCAN), pick},
 	{Open, WentBack{}, to(Home), nil},
@@ -63,7 +65,7 @@ var rules = []rule{
 
 	{Choosing, ServicePicked{}, to(Filling, Failing), pick},
 
-	{Filling, Answered{}, to(Filling, Prefilling, Reviewing), answer},
+	{Filling, Answered{}, to(Filling, Looking, Prefilling, Reviewing), answer},
 	{Filling, Typed{}, to(Filling), typeField},
 	{Filling, Erased{}, to(Filling), erase},
 	{Filling, Entered{}, to(Filling, Looking, Prefilling, Reviewing), enterField},
@@ -71,8 +73,8 @@ var rules = []rule{
 	{Filling, LookupFailed{}, to(Filling), notFound},
 	{Filling, WentBack{}, to(Filling, Choosing, Open, Reviewing), fieldBack},
 
-	{Prefilling, LookedUp{}, to(Reviewing), found},
-	{Prefilling, LookupFailed{}, to(Reviewing), notFound},
+	{Prefilling, LookedUp{}, to(Reviewing, Prefilling), found},
+	{Prefilling, LookupFailed{}, to(Reviewing, Prefilling), notFound},
 
 	{Reviewing, ChangeAsked{}, to(Filling), change},
 	{Reviewing, Confirmed{}, to(Consenting), nil},
@@ -86,49 +88,61 @@ var rules = []rule{
 	{Sending, BusAccepted{}, to(Sending), accepted},
 	{Sending, OutcomeCame{}, to(Ending), outcome},
 	{Sending, RefusedCame{}, to(Failing), refused},
-	{Sending, WaitEnded{}, to(Ending), printNow},
+	{Sending, WaitEnded{}, to(Ending, Sending), waited},
 
-	{Looking, LookedUp{}, to(Answering), found},
-	{Looking, LookupFailed{}, to(Failing), lookFailed},
+	{Looking, LookedUp{}, to(Answering, Looking), found},
+	{Looking, LookupFailed{}, to(Failing, Looking), lookFailed},
 
-	{Answering, PrintAsked{}, to(Answering), printNow},
+	{Answering, PrintAsked{}, to(Answering), printAsked},
 	{Answering, SlipPrinted{}, to(Answering), printed},
 	{Answering, Finished{}, to(TakingCard, Parting, Answering), finish},
-	{Answering, WentBack{}, to(Filling), func(v *Visit, _ Event) (State, []Effect) { v.Found = nil; return Filling, nil }},
+	{Answering, WentBack{}, to(Filling, Answering), answerBack},
 
 	{Ending, SlipPrinted{}, to(Ending), printed},
 	{Ending, Finished{}, to(TakingCard, Parting, Ending), finish},
 
-	{Failing, Retried{}, to(AskingCard, AskingCAN, Filling, Home, Consenting), retry},
+	{Failing, Retried{}, to(AskingCard, AskingCAN, Filling, Home), retry},
 	{Failing, CardIn{}, to(AskingCAN, Failing), cardAgain},
 	{Failing, Finished{}, to(TakingCard, Parting), finish},
 
-	{TakingCard, TimeUp{}, to(TakingCard), func(*Visit, Event) (State, []Effect) {
+	{TakingCard, TimeUp{}, to(TakingCard), func(v *Visit, _ Event) (State, []Effect) {
+		v.Reminds++
 		return TakingCard, []Effect{Wait{takeCardAgain, TimeUp{}}}
 	}},
 
 	{Parting, TimeUp{}, to(Attracting), nil},
 	{Parting, Finished{}, to(Attracting), nil},
-	{Parting, CardIn{}, to(AskingCAN), func(v *Visit, _ Event) (State, []Effect) {
-		v.forget()
-		v.Settings = usual()
-		return AskingCAN, []Effect{Forget{}}
-	}},
+	{Parting, CardIn{}, to(AskingCAN), func(v *Visit, _ Event) (State, []Effect) { return AskingCAN, v.anew() }},
 }
 
 func chooseLanguage(v *Visit, e Event) (State, []Effect) {
 	v.Lang = e.(LanguageChosen).Lang
-	if v.CardIn {
-		return AskingCAN, nil
-	}
 	return Home, nil
 }
 
+func withCard(v *Visit, e Event) (State, []Effect) {
+	if v.Holder != nil {
+		return Choosing, nil
+	}
+	return askCard(v, e)
+}
+
+// askCard asks for the card, or for its number when it is in. A card whose
+// number was tried too often has to be put in again.
 func askCard(v *Visit, _ Event) (State, []Effect) {
-	if v.CardIn {
+	if v.CardIn && v.Tries < maxTries {
 		return AskingCAN, nil
 	}
 	return AskingCard, nil
+}
+
+// homeBack ends the visit; nobody's card is left in the slot.
+func homeBack(v *Visit, _ Event) (State, []Effect) {
+	if !v.CardIn {
+		return Attracting, nil
+	}
+	next, _ := v.end("parting.cancelled")
+	return next, []Effect{Forget{}}
 }
 
 // pick chooses a service: it asks for the card first where that is needed and
@@ -150,21 +164,23 @@ func (v *Visit) begin() (State, []Effect) {
 	case s.Submit && v.Full:
 		return v.fail(faultOf(errFull))
 	}
-	v.Answers, v.Field, v.Change = map[string]string{}, 0, false
-	v.Asked, v.Told, v.Found, v.Register = false, false, nil, nil
-	if !s.Submit {
+	// Nothing of an earlier request goes into this one.
+	v.Person = Person{Service: s, Holder: v.Holder, Tries: v.Tries, Answers: map[string]string{}}
+	switch {
+	case !s.Submit:
 		return Filling, nil
-	}
-	if v.Line != nil {
+	case s.Lookup == "":
+		v.Told = true
+		return Filling, nil
+	case v.Line != nil:
 		v.Told, v.Register = true, v.Line
 		return Filling, nil
 	}
-	v.Asked = true
-	return Filling, []Effect{Lookup{s.Lookup, map[string]string{"fin": v.Holder.FIN}}}
+	return Filling, []Effect{Lookup{s.ID, s.Lookup, map[string]string{"fin": v.Holder.FIN}}}
 }
 
 func unpick(v *Visit, _ Event) (State, []Effect) {
-	v.Service = nil
+	v.Service, v.Fault = nil, Fault{}
 	return Home, nil
 }
 
@@ -200,7 +216,7 @@ func nameRead(v *Visit, e Event) (State, []Effect) {
 
 func holderRead(v *Visit, e Event) (State, []Effect) {
 	h := e.(HolderRead).Holder
-	v.Holder, v.Early = &h, ""
+	v.Holder, v.Early, v.Tries = &h, "", 0
 	if v.Service == nil {
 		return Choosing, nil
 	}
@@ -244,7 +260,7 @@ func (v *Visit) answered() (State, []Effect) {
 		v.Typed, v.Wrong = "", ""
 		return Filling, nil
 	case !v.Service.Submit:
-		return Looking, []Effect{Lookup{v.Service.Lookup, v.Answers}}
+		return Looking, []Effect{Lookup{v.Service.ID, v.Service.Lookup, maps.Clone(v.Answers)}}
 	case v.Told:
 		return Reviewing, nil
 	}
@@ -278,6 +294,9 @@ func enterField(v *Visit, _ Event) (State, []Effect) {
 
 func found(v *Visit, e Event) (State, []Effect) {
 	l := e.(LookedUp)
+	if l.For != v.Service.ID {
+		return v.State, nil
+	}
 	v.Told, v.Found, v.FoundAt, v.Register = true, l.Found, l.At, nil
 	switch v.State {
 	case Prefilling:
@@ -289,7 +308,11 @@ func found(v *Visit, e Event) (State, []Effect) {
 }
 
 func notFound(v *Visit, e Event) (State, []Effect) {
-	v.Told, v.Register = true, e.(LookupFailed).Err
+	l := e.(LookupFailed)
+	if l.For != v.Service.ID {
+		return v.State, nil
+	}
+	v.Told, v.Register = true, l.Err
 	if v.State == Prefilling {
 		return Reviewing, nil
 	}
@@ -297,7 +320,11 @@ func notFound(v *Visit, e Event) (State, []Effect) {
 }
 
 func lookFailed(v *Visit, e Event) (State, []Effect) {
-	return v.fail(faultOf(e.(LookupFailed).Err))
+	l := e.(LookupFailed)
+	if l.For != v.Service.ID {
+		return Looking, nil
+	}
+	return v.fail(faultOf(l.Err))
 }
 
 func fieldBack(v *Visit, _ Event) (State, []Effect) {
@@ -338,7 +365,9 @@ func putDone(v *Visit, e Event) (State, []Effect) {
 
 func putFailed(v *Visit, e Event) (State, []Effect) {
 	f := e.(PutFailed)
-	v.Number = f.Number
+	if errors.Is(f.Err, offline.ErrUnknown) {
+		v.Number = f.Number
+	}
 	return v.fail(faultOf(f.Err))
 }
 
@@ -355,6 +384,33 @@ func outcome(v *Visit, e Event) (State, []Effect) {
 
 func refused(v *Visit, e Event) (State, []Effect) {
 	return v.fail(refusal(e.(RefusedCame).Reason))
+}
+
+// waited gives up waiting for the outcome. There is no slip before the request
+// is stored.
+func waited(v *Visit, e Event) (State, []Effect) {
+	if v.Stage == Unsent {
+		return Sending, nil
+	}
+	return printNow(v, e)
+}
+
+// printAsked prints an answer, once at a time.
+func printAsked(v *Visit, e Event) (State, []Effect) {
+	if v.Printing {
+		return Answering, nil
+	}
+	return printNow(v, e)
+}
+
+// answerBack leads to another question. While the slip is still coming out it
+// does nothing: the answer on the screen is the slip's.
+func answerBack(v *Visit, _ Event) (State, []Effect) {
+	if v.Printing {
+		return Answering, nil
+	}
+	v.Found, v.Printed, v.PrintWord = nil, false, ""
+	return Filling, nil
 }
 
 // printNow prints the slip that tells the truth of the moment.
@@ -386,17 +442,15 @@ func finish(v *Visit, _ Event) (State, []Effect) {
 func retry(v *Visit, _ Event) (State, []Effect) {
 	f := v.Fault
 	v.Fault = Fault{}
-	switch f.Again {
-	case AskingCard:
-		v.Tries, v.Holder = 0, nil
+	switch {
+	case f.Again == AskingCard:
+		v.Holder = nil
 		if v.CardIn && f.CardStays {
 			return AskingCAN, nil
 		}
 		return AskingCard, nil
-	case Filling:
+	case f.Again == Filling && v.Service != nil:
 		return Filling, nil
-	case Consenting:
-		return Consenting, nil
 	}
 	v.Service = nil
 	return Home, nil
@@ -407,6 +461,6 @@ func cardAgain(v *Visit, _ Event) (State, []Effect) {
 	if v.Fault.Again != AskingCard {
 		return Failing, nil
 	}
-	v.Fault, v.Tries, v.Holder = Fault{}, 0, nil
+	v.Fault, v.Holder = Fault{}, nil
 	return AskingCAN, nil
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"strconv"
+	"strings"
 
 	"kosk/device/catalogue"
 	"kosk/device/scene"
@@ -76,7 +77,7 @@ func (v *Visit) foot(back bool, next scene.Node) []scene.Node {
 	if back {
 		nodes = append(nodes, scene.Node{ID: "back", Role: scene.Back, Name: v.in("back"), Action: WentBack{}})
 	}
-	if v.State != Home && v.State != Open && v.State != Ending && v.State != Answering {
+	if v.Warning || v.State != Home && v.State != Open && v.State != Ending && v.State != Answering {
 		nodes = append(nodes, scene.Node{ID: "leave", Role: scene.Leave, Name: v.in("leave"), Action: Cancelled{}})
 	}
 	nodes = append(nodes,
@@ -188,7 +189,7 @@ func askingCAN(v *Visit) scene.Scene {
 		s.Add(scene.Node{ID: "wrong", Role: scene.Note, Tone: scene.Bad, Name: v.in(v.Fault.Key + ".lead")})
 	}
 	s.Add(
-		scene.Node{ID: "field", Role: scene.Field, Tone: tone, Name: v.in("can.label"), Value: text.Say(v.Lang, text.Digits, spaced(v.Typed, 3)), Hint: v.in("can.hint")},
+		scene.Node{ID: "field", Role: scene.Field, Tone: tone, Name: v.in("can.label"), Value: text.Say(v.Lang, text.Digits, spaced(v.Typed, 3)), Hint: v.in("can.hint"), Private: v.Typed != ""},
 	)
 	if v.TextSize < scene.TextLarge { // larger words need the room; the lead says the same
 		s.Add(scene.Node{ID: "figure", Role: scene.Figure, Icon: "figure-can", Name: v.in("can.figure")})
@@ -344,12 +345,20 @@ func reviewing(v *Visit) scene.Scene {
 	s.Add(v.registerData()...)
 	for _, f := range v.Service.Fields {
 		s.Add(scene.Node{
-			ID: "change." + f.ID, Role: scene.Datum, Name: f.Label.In(v.Lang), Value: f.Option(v.Answers[f.ID]).Name.In(v.Lang),
+			ID: "change." + f.ID, Role: scene.Datum, Name: f.Label.In(v.Lang), Value: v.answer(&f),
 			Hint: v.in("source.you"), Action: ChangeAsked{f.ID},
 		})
 	}
 	s.Add(v.foot(true, scene.Node{ID: "next", Name: v.in("review.next"), Action: Confirmed{}, Primary: true})...)
 	return s
+}
+
+// answer is the person's own answer to a field, in words.
+func (v *Visit) answer(f *catalogue.Field) text.Words {
+	if o := f.Option(v.Answers[f.ID]); o != nil {
+		return o.Name.In(v.Lang)
+	}
+	return text.Say(v.Lang, text.Digits, spaced(v.Answers[f.ID], 4))
 }
 
 func (v *Visit) fullName() text.Words {
@@ -450,7 +459,7 @@ func answering(v *Visit) scene.Scene {
 	s := v.scene(Answering, scene.Result, title)
 	s.Role(scene.Title).Tone = tone
 	for _, f := range v.Service.Fields {
-		s.Add(scene.Node{ID: "asked." + f.ID, Role: scene.Datum, Name: f.Label.In(v.Lang), Value: text.Say(v.Lang, text.Digits, spaced(v.Answers[f.ID], 4)), Hint: v.in("source.you")})
+		s.Add(scene.Node{ID: "asked." + f.ID, Role: scene.Datum, Name: f.Label.In(v.Lang), Value: v.answer(&f), Hint: v.in("source.you")})
 	}
 	s.Add(v.registerData()...)
 	s.Add(v.paperNodes()...)
@@ -518,6 +527,9 @@ func failing(v *Visit) scene.Scene {
 
 func takingCard(v *Visit) scene.Scene {
 	s := scene.Scene{ID: string(TakingCard), Kind: scene.Insert, MustHear: v.in("take.title")}
+	if v.Reminds%2 == 1 { // what must be heard is said again when its words are new
+		s.MustHear = text.Join(": ", s.MustHear, v.in("take.lead"))
+	}
 	s.Add(v.tools()...)
 	s.Add(
 		scene.Node{ID: "title", Role: scene.Title, Name: v.in("take.title")}, v.lead("take.lead"),
@@ -532,8 +544,12 @@ func takingCard(v *Visit) scene.Scene {
 func parting(v *Visit) scene.Scene {
 	s := scene.Scene{ID: string(Parting), Kind: scene.Result}
 	s.Add(v.tools()...)
+	tone := scene.Good
+	if !strings.HasPrefix(string(v.Bye), "parting.") { // a fault's words
+		tone = scene.Neutral
+	}
 	s.Add(
-		scene.Node{ID: "title", Role: scene.Title, Name: v.in(v.Bye + ".title"), Tone: scene.Good},
+		scene.Node{ID: "title", Role: scene.Title, Name: v.in(v.Bye + ".title"), Tone: tone},
 		v.lead(v.Bye+".lead"),
 		scene.Node{ID: "forgot", Role: scene.Note, Icon: "lock", Tone: scene.Good, Name: v.in("parting.forgot")},
 	)

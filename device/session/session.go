@@ -101,8 +101,7 @@ type Person struct {
 	Change  bool              // the question was reached from the review
 	Answers map[string]string // field -> answer
 
-	Asked    bool // the register was asked
-	Told     bool // it answered, or won't
+	Told     bool // the register answered, or won't
 	Found    []Found
 	FoundAt  time.Time
 	Register error // why the register didn't answer
@@ -121,6 +120,7 @@ type Person struct {
 	Warning bool // idle: are you still there?
 	Help    bool
 	Bye     text.Key // how the visit ended, for Parting
+	Reminds int      // how often the card was asked for again
 }
 
 // A Visit is one person at the kiosk, or nobody.
@@ -144,6 +144,16 @@ func usual() Settings {
 // forget removes the citizen. What the machine knows of itself stays.
 func (v *Visit) forget() { v.Person = Person{} }
 
+// anew meets the next person as everybody is met. Headphones that are still in
+// are the machine's affair.
+func (v *Visit) anew() []Effect {
+	private := v.Private
+	v.forget()
+	v.Settings = usual()
+	v.Private = private
+	return []Effect{Forget{}, Anew{}}
+}
+
 // Step takes an event and returns what is to be done. An event that the state
 // has no rule for is ignored.
 func (v *Visit) Step(e Event) []Effect {
@@ -159,7 +169,7 @@ func (v *Visit) Step(e Event) []Effect {
 		}
 	}
 	if v.State != before {
-		v.Typed, v.Wrong, v.Help = "", "", false
+		v.Typed, v.Wrong, v.Help, v.Warning = "", "", false, false
 		effects = append(effects, v.enter()...)
 	}
 	return effects
@@ -169,9 +179,7 @@ func (v *Visit) Step(e Event) []Effect {
 func (v *Visit) enter() []Effect {
 	switch v.State {
 	case Attracting:
-		v.forget()
-		v.Settings = usual()
-		return []Effect{Forget{}}
+		return v.anew()
 	case TakingCard:
 		return []Effect{Wait{takeCardAgain, TimeUp{}}}
 	case Parting:
@@ -197,7 +205,9 @@ func (v *Visit) Idle() time.Duration {
 		return 0
 	}
 	switch {
-	case v.State == Ending && !v.CardIn:
+	case v.Printing:
+		return 0
+	case v.Number != "" && !v.CardIn:
 		return 20 * time.Second
 	case v.Voice:
 		return 300 * time.Second

@@ -43,11 +43,7 @@ func (v *Visit) askedRows() []receipt.Row {
 	var rows []receipt.Row
 	for i := range v.Service.Fields {
 		f := &v.Service.Fields[i]
-		value := text.Say(v.Lang, text.Digits, spaced(v.Answers[f.ID], 4))
-		if o := f.Option(v.Answers[f.ID]); o != nil {
-			value = o.Name.In(v.Lang)
-		}
-		rows = append(rows, receipt.Row{Label: f.Label.In(v.Lang), Value: value})
+		rows = append(rows, receipt.Row{Label: f.Label.In(v.Lang), Value: v.answer(f)})
 	}
 	return rows
 }

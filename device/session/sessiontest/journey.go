@@ -38,7 +38,7 @@ func Holder() identity.Holder {
 
 // Found is what the register of employment knows of the person.
 func Found() session.LookedUp {
-	return session.LookedUp{At: when, Found: []session.Found{
+	return session.LookedUp{For: "workplace_cert", At: when, Found: []session.Found{
 		{ID: "employer", Value: "“Xəzər Gəmiçilik” ASC", Lang: "az"},
 		{ID: "position", Value: "mühasib", Lang: "az"},
 		{ID: "since", Value: "2019-09-02"},
@@ -77,7 +77,7 @@ func Check(lang text.Lang) []session.Event {
 	for _, r := range "490154203237518" {
 		events = append(events, session.Typed{Rune: r})
 	}
-	return append(events, session.Entered{}, session.LookedUp{At: when, Found: []session.Found{
+	return append(events, session.Entered{}, session.LookedUp{For: "imei_check", At: when, Found: []session.Found{
 		{ID: "status", Value: "registered"}, {ID: "model", Value: "Nokia 3310", Lang: "en"},
 	}}, session.Finished{})
 }
