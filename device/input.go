@@ -40,6 +40,16 @@ func (k *Kiosk) activate(ctx context.Context, id string) {
 		k.Voice.Echo(t.Rune, k.secret())
 	}
 	k.step(ctx, n.Action)
+	if _, ok := n.Action.(session.Erased); ok {
+		k.erased()
+	}
+}
+
+// erased says that the last character is gone, where there is one to type.
+func (k *Kiosk) erased() {
+	if k.shown.Role(scene.Field) != nil {
+		k.Voice.Command(scene.Erase, k.shown, k.focus)
+	}
 }
 
 // events are the commands that mean the same in every scene.
@@ -65,6 +75,9 @@ func (k *Kiosk) command(ctx context.Context, c scene.Command) {
 	}
 	if e, ok := events[c]; ok {
 		k.step(ctx, e)
+		if c == scene.Erase {
+			k.erased()
+		}
 		return
 	}
 	if k.visit.State == session.Attracting && !k.visit.Voice {
@@ -81,8 +94,6 @@ func (k *Kiosk) command(ctx context.Context, c scene.Command) {
 		return
 	default:
 		k.Voice.Command(c, k.shown, k.focus)
-		k.rearm()
-		return
 	}
 	k.step(ctx, session.StillHere{})
 }

@@ -68,16 +68,15 @@ type Kiosk struct {
 	personal context.Context
 	end      context.CancelFunc
 
-	shown   scene.Scene
-	focus   string
-	said    string // the focus at the last view
-	ring    bool
-	doubt   bool // a request's storing is unknown: end at the end of the visit
-	timer   *time.Timer
-	then    session.Event
-	idle    *time.Timer
-	waiting bool // the idle timer stands for the warning
-	seq     uint64
+	shown scene.Scene
+	focus string
+	said  string // the focus at the last view
+	ring  bool
+	doubt bool // a request's storing is unknown: end at the end of the visit
+	timer *time.Timer
+	then  session.Event
+	idle  *time.Timer
+	seq   uint64
 
 	posts   chan post
 	inputs  chan scene.Input
@@ -134,11 +133,15 @@ func (k *Kiosk) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case p := <-k.posts:
+			if f, ok := p.event.(session.PutFailed); ok && errors.Is(f.Err, offline.ErrUnknown) {
+				k.doubt = true
+			}
 			if p.visit == always || p.visit == k.number {
 				k.step(ctx, p.event)
 			}
 		case i := <-k.inputs:
 			k.take(ctx, i)
+			k.rearm()
 		case <-k.timer.C:
 			k.step(ctx, k.then)
 		case <-k.idle.C:
@@ -187,47 +190,55 @@ func (k *Kiosk) post(ctx context.Context, visit int, e session.Event) {
 
 // step gives the visit an event, carries out what comes of it, and shows it.
 func (k *Kiosk) step(ctx context.Context, e session.Event) {
-	before := k.visit.State
+	before, patience := k.visit.State, k.patience()
 	k.visit.Kiosk.Full = k.Outbox.Room(roomForRequest) != nil
 	effects := k.visit.Step(e)
 	if k.visit.State != before {
 		k.Log.Info("state", "from", string(before), "to", string(k.visit.State), "visit", k.number)
 		k.timer.Stop()
 	}
-	if f, ok := e.(session.PutFailed); ok && errors.Is(f.Err, offline.ErrUnknown) {
-		k.doubt = true
-	}
 	for _, effect := range effects {
 		k.carryOut(ctx, effect)
 	}
-	k.rearm()
+	if k.visit.State != before || k.patience() != patience {
+		k.rearm()
+	}
 	k.present()
 }
 
 // roomForRequest is more than any request without attachments takes, sealed.
 const roomForRequest = 64 << 10
 
-// rearm starts the idle time anew.
-func (k *Kiosk) rearm() {
-	k.waiting = k.visit.Warning
-	d := k.visit.Idle()
-	if k.waiting {
-		d = session.IdleWarning
+// A patience is how long nothing may happen.
+type patience struct {
+	warned bool
+	time   time.Duration // 0: no limit
+}
+
+func (k *Kiosk) patience() patience {
+	if k.visit.Warning {
+		return patience{true, session.IdleWarning}
 	}
+	return patience{false, k.visit.Idle()}
+}
+
+// rearm starts the idle time anew: after every act of the person, and when the
+// visit went on by itself. News of the line is neither.
+func (k *Kiosk) rearm() {
 	k.idle.Stop()
-	if d > 0 {
-		k.idle.Reset(d)
+	if p := k.patience(); p.time > 0 {
+		k.idle.Reset(p.time)
 	}
 }
 
 // idled handles the end of the idle time. Speech is no inactivity (EN 301 549,
 // 5.1.3.4): while the voice speaks, the time starts anew.
 func (k *Kiosk) idled(ctx context.Context) {
-	if !k.waiting && k.Voice.Busy() {
+	if !k.visit.Warning && k.Voice.Busy() {
 		k.rearm()
 		return
 	}
-	if k.waiting {
+	if k.visit.Warning {
 		k.step(ctx, session.IdledOut{})
 		return
 	}
