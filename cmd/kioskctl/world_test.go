@@ -164,6 +164,22 @@ func moveCard(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(w.slot.Insert(c))
 }
 
+// await runs a command until it prints what is wanted: the daemon looks at the
+// slot every 0.4 s.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await text command...")
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); <-tick.C {
+		if err := ts.Exec(args[1], args[2:]...); err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+	}
+	ts.Fatalf("%q was not printed", args[0])
+}
+
 func killDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 0, "pcscd (kills it)")
 	ts.Check(worldOf(ts).slot.KillDaemon())
