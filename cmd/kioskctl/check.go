@@ -54,6 +54,9 @@ func (c checkCommand) Run(ctx context.Context, out io.Writer) error {
 			rep.Station = s.Name
 		}
 	}
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("interrupted: %w", err)
+	}
 	rep.sum(time.Since(begun))
 	write := rep.table
 	if c.JSON {

@@ -16,9 +16,9 @@ type verdict string
 
 // The verdicts.
 const (
-	ok   verdict = "ok"
-	warn verdict = "warn" // the kiosk works; somebody should know
-	fail verdict = "fail" // the kiosk can't do its work, or part of it
+	fine    verdict = "ok"
+	warning verdict = "warn" // the kiosk works; somebody should know
+	failure verdict = "fail" // the kiosk can't do its work, or part of it
 )
 
 // A row is what was found of one component.
@@ -31,9 +31,9 @@ type row struct {
 	TookMS    int64              `json:"took_ms"`
 }
 
-func good(seen string) row       { return row{State: ok, Seen: seen} }
-func warned(seen, do string) row { return row{State: warn, Seen: seen, Do: do} }
-func failed(seen, do string) row { return row{State: fail, Seen: seen, Do: do} }
+func good(seen string) row       { return row{State: fine, Seen: seen} }
+func warned(seen, do string) row { return row{State: warning, Seen: seen, Do: do} }
+func failed(seen, do string) row { return row{State: failure, Seen: seen, Do: do} }
 
 func (r row) of(component string) row {
 	r.Component = component
@@ -79,9 +79,9 @@ func (r *report) sum(took time.Duration) {
 	r.TookMS = took.Milliseconds()
 	for _, c := range r.Checks {
 		switch c.State {
-		case warn:
+		case warning:
 			r.Warned++
-		case fail:
+		case failure:
 			r.Failed++
 		}
 	}

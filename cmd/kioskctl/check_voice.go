@@ -87,7 +87,7 @@ func (c *checker) sound(ctx context.Context, clip speech.Clip) row {
 	sink, err := all.Sound("pulse", s.Server, "", c.log)
 	if err != nil && s.Make == "auto" {
 		r := c.soundFile(ctx, clip)
-		if r.State != fail {
+		if r.State != failure {
 			r = warned("no sound device answers; "+r.Seen, "who can't see the screen hears nothing: "+mend)
 		}
 		return r

@@ -237,10 +237,10 @@ func checkReport(ts *testscript.TestScript, neg bool, args []string) {
 	var names, notOK []string
 	for _, r := range rep.Checks {
 		names = append(names, r.Component)
-		if r.State != ok {
+		if r.State != fine {
 			notOK = append(notOK, r.Component+"="+string(r.State))
 		}
-		if r.Seen == "" || (r.Do == "") != (r.State == ok) {
+		if r.Seen == "" || (r.Do == "") != (r.State == fine) {
 			ts.Fatalf("%s is %s: seen %q, do %q", r.Component, r.State, r.Seen, r.Do)
 		}
 	}
@@ -250,7 +250,7 @@ func checkReport(ts *testscript.TestScript, neg bool, args []string) {
 	if !slices.Equal(notOK, args) {
 		ts.Fatalf("got %q, want %q:\n%s", notOK, args, text)
 	}
-	if failures := strings.Count(strings.Join(notOK, " "), "="+string(fail)); rep.Failed != failures || rep.OK != (failures == 0) {
+	if failures := strings.Count(strings.Join(notOK, " "), "="+string(failure)); rep.Failed != failures || rep.OK != (failures == 0) {
 		ts.Fatalf("failed %d, ok %v", rep.Failed, rep.OK)
 	}
 	if rep.TookMS > 60_000 {
