@@ -120,13 +120,15 @@ func forget(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // makeMachine makes everything of a kiosk but its station: a reader in the real
-// daemon, a printer on a real line, a trust bundle and kiosk.toml.
+// daemon, a printer on a real line, a trust bundle and kiosk.toml. SHORT is a
+// folder whose name leaves room for a socket's.
 func makeMachine(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 0, "machine")
 	w := worldOf(ts)
 	dir, err := os.MkdirTemp("", "kiosk") // short enough for sockets in it
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(os.RemoveAll(dir)) })
+	ts.Setenv("SHORT", dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	ts.Defer(cancel)
 	w.slot, err = vcard.OpenSlot(ctx, dir, nil)
