@@ -4,37 +4,21 @@ import (
 	"kosk/device/scene"
 )
 
-// present shows and says what the visit has come to. The rules are: a scene
-// that is new is said whole; one that only changed is said where it changed;
-// the focus stays where it was if that is still there.
+// present shows and says what the visit has come to. The focus stays where it
+// was if that is still there; a scene that only changed is said where it changed.
 func (k *Kiosk) present() {
 	s := k.visit.Scene()
-	fresh := s.ID != k.shown.ID || title(&s) != title(&k.shown) || s.Lang != k.shown.Lang
-	k.refocus(&s, s.ID != k.shown.ID)
+	fresh := s.ID != k.shown.ID
+	k.refocus(&s, fresh)
 	moved := k.focus != "" && k.focus != k.said
-	k.said = k.focus
-	news := changed(&k.shown, &s)
-	spoke := k.Voice.Enabled()
-	k.Voice.Enable(k.visit.Voice)
-	k.shown = s
+	k.said, k.shown = k.focus, s
 	k.Show(scene.View{Scene: s, Focus: k.focus, Ring: k.ring, TextSize: k.visit.TextSize, Contrast: k.visit.Contrast})
-	switch {
-	case fresh || !spoke && k.visit.Voice:
-		k.Voice.Scene(s, k.focus)
-	case moved:
+	k.Voice.Enable(k.visit.Voice)
+	if moved && !fresh {
 		k.Voice.Focus(s, k.focus)
-	default:
-		for _, n := range news {
-			k.Voice.Status(n.Name)
-		}
+		return
 	}
-}
-
-func title(s *scene.Scene) string {
-	if n := s.Role(scene.Title); n != nil {
-		return n.Name.String()
-	}
-	return ""
+	k.Voice.Scene(s, k.focus)
 }
 
 // refocus keeps the focus in the scene: on the title for who listens, on the
@@ -62,20 +46,4 @@ func firstToDo(s *scene.Scene) string {
 		}
 	}
 	return ""
-}
-
-// changed lists the notes and signs of progress that the new scene has and the
-// old one hadn't, or had with other words.
-func changed(old, s *scene.Scene) []*scene.Node {
-	var news []*scene.Node
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		if n.Role != scene.Note && n.Role != scene.Progress {
-			continue
-		}
-		if was := old.Find(n.ID); was == nil || was.Name.String() != n.Name.String() {
-			news = append(news, n)
-		}
-	}
-	return news
 }

@@ -44,7 +44,7 @@ var (
 type Fault struct {
 	Type    string // normalised: lower case, no underscores, such as "server.serverproxy.accessdenied"
 	Message string // for operators; never shown to a person
-	Reason  string // the provider's own reason for ErrRefused, that device/text has words for; or empty
+	Reason  string // the provider's own, that device/text has words for: a-z 0-9 _ . - only; or empty
 	Status  int    // HTTP status; 0: there was no answer
 	// Sent says that the outcome is unknown: bytes of the request may have reached
 	// the bus and taken effect. Ask by id; then send the same id and bytes again.
@@ -55,10 +55,14 @@ type Fault struct {
 }
 
 func (f *Fault) Error() string {
-	if f.Status == 0 {
-		return fmt.Sprintf("%s: %v", f.Type, f.Err)
+	s := f.Type
+	if f.Status != 0 {
+		s += fmt.Sprintf(" (http %d)", f.Status)
 	}
-	return fmt.Sprintf("%s (http %d): %v", f.Type, f.Status, f.Err)
+	if f.Reason != "" {
+		s += ": " + f.Reason
+	}
+	return fmt.Sprintf("%s: %v", s, f.Err)
 }
 
 // Unwrap is the class of the fault.

@@ -27,35 +27,12 @@ type Panel struct {
 	FullScreen bool
 }
 
-// A Painted is one frame on the panel, for the trace: places, never contents.
-type Painted struct {
-	Scene   string          `json:"scene"`
-	Lang    string          `json:"lang"`
-	Focus   string          `json:"focus,omitempty"`
-	Page    int             `json:"page"`
-	Pages   int             `json:"pages"`
-	Shown   time.Time       `json:"shown"` // when the view came
-	At      time.Time       `json:"at"`    // when its frame was painted
-	Targets []PaintedTarget `json:"targets"`
-}
-
-// A PaintedTarget is where a node lies, in pixels.
-type PaintedTarget struct {
-	ID    string  `json:"id"`
-	Role  string  `json:"role"`
-	X     float32 `json:"x"`
-	Y     float32 `json:"y"`
-	W     float32 `json:"w"`
-	H     float32 `json:"h"`
-	Touch bool    `json:"touch"`
-}
-
 // A Window is the kiosk's window.
 type Window struct {
 	window  fyne.Window
 	panel   Panel
 	input   func(scene.Input)
-	painted func(Painted)
+	painted func(layout.Painted)
 
 	// All of these belong to Fyne's main goroutine.
 	view    scene.View
@@ -63,13 +40,14 @@ type Window struct {
 	shown   time.Time
 	told    bool
 	beacon  *canvas.Raster
-	sized   fyne.Size
+	root    *fyne.Container // ground, page, beacon
+	drawn   fyne.Size       // of the canvas at the last drawing
 }
 
 // New makes the window. input is called for every touch and key, painted (when
 // it is not nil) after each frame that shows a new view; both on Fyne's main
 // goroutine, so they must not block.
-func New(app fyne.App, panel Panel, input func(scene.Input), painted func(Painted)) *Window {
+func New(app fyne.App, panel Panel, input func(scene.Input), painted func(layout.Painted)) *Window {
 	app.Settings().SetTheme(plain{theme.DefaultTheme()})
 	w := &Window{window: app.NewWindow("Köşk"), panel: panel, input: input, painted: painted}
 	w.window.SetPadded(false)
@@ -79,7 +57,8 @@ func New(app fyne.App, panel Panel, input func(scene.Input), painted func(Painte
 	} else {
 		w.window.Resize(fyne.NewSize(float32(panel.W), float32(panel.H)))
 	}
-	w.window.SetContent(container.New(watch{w}, w.beacon))
+	w.root = container.New(watch{w}, w.beacon)
+	w.window.SetContent(w.root)
 	w.listen()
 	return w
 }
@@ -95,12 +74,16 @@ func (w *Window) Show(v scene.View) {
 	})
 }
 
+// smallest is the narrowest window, in units, that anything is drawn in.
+const smallest = 320
+
 // draw lays the current view out anew.
 func (w *Window) draw() {
 	c := w.window.Canvas()
 	size, scale := c.Size(), c.Scale()
-	if w.view.Scene.ID == "" || size.Width < 1 {
-		return
+	w.drawn = size
+	if w.view.Scene.ID == "" || size.Width < smallest || size.Height < smallest {
+		return // nothing to show yet, or the window has not got its size
 	}
 	px := size.Width * scale
 	mm := w.panel.WidthMM
@@ -115,8 +98,8 @@ func (w *Window) draw() {
 	ground := canvas.NewRectangle(w.drawing.Ground)
 	w.shown, w.told = time.Now(), false
 	w.beacon = canvas.NewRaster(w.frame)
-	w.window.SetContent(container.New(watch{w}, ground, page, w.beacon))
-	c.Focus(nil)
+	w.root.Objects = []fyne.CanvasObject{ground, page, w.beacon}
+	w.root.Refresh()
 }
 
 // touched turns a touch into an input: the turn of a page is a focus on the
@@ -140,14 +123,14 @@ func (w *Window) frame(int, int) image.Image {
 	return image.NewNRGBA(image.Rect(0, 0, 1, 1))
 }
 
-func (w *Window) report() Painted {
-	p := Painted{
+func (w *Window) report() layout.Painted {
+	p := layout.Painted{
 		Scene: w.view.Scene.ID, Lang: string(w.view.Scene.Lang), Focus: w.view.Focus,
 		Page: w.drawing.Page, Pages: w.drawing.Pages, Shown: w.shown, At: time.Now(),
 	}
 	for _, t := range w.drawing.Targets {
-		p.Targets = append(p.Targets, PaintedTarget{
-			t.ID, t.Role.String(), t.Rect.X, t.Rect.Y, t.Rect.W, t.Rect.H, t.Touch,
+		p.Targets = append(p.Targets, layout.PaintedTarget{
+			ID: t.ID, Role: t.Role.String(), X: t.Rect.X, Y: t.Rect.Y, W: t.Rect.W, H: t.Rect.H, Touch: t.Touch,
 		})
 	}
 	return p
@@ -167,8 +150,8 @@ func (l watch) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 		}
 		o.Resize(size)
 	}
-	if l.w.sized != size {
-		l.w.sized = size
+	if now := l.w.window.Canvas().Size(); now != l.w.drawn {
+		l.w.drawn = now
 		fyne.Do(l.w.draw)
 	}
 }

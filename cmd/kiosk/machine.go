@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"kosk/device"
@@ -113,11 +112,9 @@ func (m *machine) line(cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	m.closers = append(m.closers, m.queue)
-	p := station.Provider
 	client, err := bus.Open(bus.Options{
-		URL: station.URL, Instance: p.Instance, Client: station.Client(),
-		Service: strings.Join([]string{p.Class, p.Member, p.Subsystem, provision.Service}, "/"),
-		TLS:     station.TLSConfig(), Log: log,
+		URL: station.URL, Instance: station.Provider.Instance, Client: station.Client(),
+		Service: station.Provider.Service(), TLS: station.TLSConfig(), Log: log,
 	})
 	if err != nil {
 		return err
@@ -142,6 +139,7 @@ func (m *machine) line(cfg config.Config, log *slog.Logger) error {
 // use without the others.
 func (m *machine) run(ctx context.Context, kiosk *device.Kiosk) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var all sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{
 		"queue": m.queue.Run, "courier": m.courier.Run, "voice": m.parts.Voice.Run, "kiosk": kiosk.Run,

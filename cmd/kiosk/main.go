@@ -94,16 +94,8 @@ func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine
 	return <-ended
 }
 
-// pinScale makes one unit one pixel wherever Fyne would guess (sizes here are
-// millimetres), and gives Fyne a locale that it can parse.
-func pinScale() {
-	_ = os.Setenv("FYNE_SCALE", "1")
-	for _, name := range []string{"LANG", "LC_ALL", "LC_MESSAGES"} {
-		if v := os.Getenv(name); v == "" || v == "C" || v == "POSIX" || v == "C.UTF-8" {
-			_ = os.Setenv(name, "en_US.UTF-8")
-		}
-	}
-}
+// pinScale makes one of Fyne's units one pixel: sizes here are millimetres.
+func pinScale() { _ = os.Setenv("FYNE_SCALE", "1") }
 
 // open opens a file for appending, or returns usual when there is no path.
 func open(path string, usual *os.File) (*os.File, error) {

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"os"
 
-	"kosk/ui"
+	"kosk/ui/layout"
 )
 
 // A trace tells where nodes lie on each painted frame: places, never contents.
@@ -20,7 +20,7 @@ func openTrace(path string) (*trace, error) {
 }
 
 // painted writes one line. A trace that can't be written is no reason to stop.
-func (t *trace) painted(p ui.Painted) {
+func (t *trace) painted(p layout.Painted) {
 	if t.file == nil {
 		return
 	}

@@ -60,7 +60,7 @@ type Printer struct {
 // Speech is the synthesiser.
 type Speech struct {
 	Make string // "espeak" or "mute"
-	Path string // of its program; "": look in PATH
+	Path string // of its program, or its name in PATH
 }
 
 // Sound is the way to the ear.
@@ -92,7 +92,7 @@ func Default() Config {
 		Panel:   Panel{WidthMM: 268, FullScreen: true, Width: 1080, Height: 1920},
 		Card:    Card{Make: "pcsc", Bundle: "trust.json"},
 		Printer: Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
-		Speech:  Speech{Make: "espeak"},
+		Speech:  Speech{Make: "espeak", Path: "espeak-ng"},
 		Sound:   Sound{Make: "auto", File: "speech.wav", Log: "speech.jsonl"},
 		Queue:   Queue{MaxMB: 256},
 		State:   State{Dir: "/var/lib/kosk"},

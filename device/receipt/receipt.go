@@ -54,7 +54,7 @@ type Slip struct {
 	Copy    bool       // printed again
 }
 
-// LogValue keeps the slip's facts out of logs.
+// String keeps the slip's facts out of logs.
 func (s Slip) String() string { return "slip " + s.ID }
 
 // GoString keeps the slip's facts out of logs, too.
@@ -121,19 +121,28 @@ func (s Slip) head() []entry {
 	if !s.Office.Empty() {
 		all = append(all, entry{style: printer.Strong, words: s.Office})
 	}
-	all = append(all, entry{style: printer.Lattice, quiet: true})
+	all = append(all, s.ornament())
 	if key, ok := headings[s.Kind]; ok {
 		all = append(all, entry{style: printer.Heading, words: text.In(s.Lang, key)})
 	}
 	if s.Number != "" {
 		all = append(all, gap,
-			entry{style: printer.Body, words: text.In(s.Lang, "slip.number")},
+			entry{style: printer.Small, words: text.In(s.Lang, "slip.number")},
 			entry{style: printer.Numerals, words: text.Say(s.Lang, text.Number, s.Number), plain: grouped(s.Number)})
 	}
 	if s.Kind == Provisional {
 		all = append(all, gap, entry{style: printer.Body, words: text.In(s.Lang, "slip.provisional.what")})
 	}
 	return append(all, entry{style: printer.Rule, quiet: true})
+}
+
+// ornament stands only on a slip that says that something is done or known: what
+// is still to come is plainer, and a provisional slip is known by its bar.
+func (s Slip) ornament() entry {
+	if s.Kind == Final || s.Kind == Answer {
+		return entry{style: printer.Lattice, quiet: true}
+	}
+	return entry{style: printer.Rule, quiet: true}
 }
 
 // grouped sets a long number in threes.
@@ -145,9 +154,13 @@ func grouped(n string) string {
 func (s Slip) facts() []entry {
 	var all []entry
 	fact := func(label, value text.Words) {
-		if !value.Empty() {
-			all = append(all, entry{style: printer.Body, words: label}, entry{style: printer.Strong, words: value})
+		if value.Empty() {
+			return
 		}
+		if len(all) > 0 && all[len(all)-1].style == printer.Strong {
+			all = append(all, gap)
+		}
+		all = append(all, entry{style: printer.Small, words: label}, entry{style: printer.Strong, words: value})
 	}
 	fact(text.In(s.Lang, "slip.service"), s.Service)
 	fact(text.In(s.Lang, "slip.agency"), s.Agency)
@@ -158,29 +171,19 @@ func (s Slip) facts() []entry {
 	if len(s.Rows) > 0 && len(all) > 0 {
 		all = append(all, entry{style: printer.Rule, quiet: true})
 	}
-	var source string
 	for i, r := range s.Rows {
-		// One source for several facts stands once, below the last of them.
-		if now := r.Source.String(); i > 0 && now != source {
-			all = append(all, s.source(s.Rows[i-1].Source)...)
-		}
-		source = r.Source.String()
 		fact(r.Label, r.Value)
-	}
-	if n := len(s.Rows); n > 0 {
-		all = append(all, s.source(s.Rows[n-1].Source)...)
+		// One source for several facts stands once, below the last of them.
+		last := i == len(s.Rows)-1
+		if !r.Source.Empty() && (last || s.Rows[i+1].Source.String() != r.Source.String()) {
+			source := text.Arg{Name: "source", Words: r.Source}
+			all = append(all, entry{style: printer.Small, words: text.In(s.Lang, "slip.source", source)})
+			if !last {
+				all = append(all, gap)
+			}
+		}
 	}
 	return all
-}
-
-func (s Slip) source(w text.Words) []entry {
-	if w.Empty() {
-		return nil
-	}
-	return []entry{{
-		style: printer.Small,
-		words: text.In(s.Lang, "slip.source", text.Arg{Name: "source", Words: w}),
-	}, gap}
 }
 
 // future is what happens next, and by which day.
@@ -209,8 +212,7 @@ func (s Slip) foot() []entry {
 			entry{style: printer.Code, plain: s.Code, quiet: true},
 			entry{style: printer.Small, words: text.In(s.Lang, "slip.code")})
 	}
-	all = append(all, entry{style: printer.Lattice, quiet: true},
-		entry{style: printer.Body, words: text.In(s.Lang, "slip.thanks")})
+	all = append(all, s.ornament(), entry{style: printer.Body, words: text.In(s.Lang, "slip.thanks")})
 	if s.Test {
 		all = append(all, gap, entry{style: printer.Reversed, words: text.In(s.Lang, "slip.test")})
 	}

@@ -12,11 +12,11 @@ import (
 
 // The states of an utterance in the speech log.
 const (
-	queued      = "queued"
-	started     = "started"
-	interrupted = "interrupted"
-	finished    = "finished"
-	failed      = "failed" // no voice, or no sound device
+	isQueued      = "queued"
+	isStarted     = "started"
+	isInterrupted = "interrupted"
+	isFinished    = "finished"
+	isFailed      = "failed" // no voice, or no sound device
 )
 
 // The routes.

@@ -5,6 +5,7 @@ import (
 
 	"kosk/device/scene"
 	"kosk/device/text"
+	"kosk/device/voice/say"
 )
 
 // describe returns what is said of a node that has the focus, in sentences: its
@@ -15,6 +16,9 @@ func describe(sc *scene.Scene, n *scene.Node) []text.Words {
 	}
 	lang := sc.Lang
 	name := n.Name
+	if r := []rune(name.String()); n.Role == scene.Key && len(r) == 1 {
+		name = say.Rune(lang, r[0])
+	}
 	if role, ok := roles[n.Role]; ok {
 		name = text.Join(", ", name, text.In(lang, role))
 	}

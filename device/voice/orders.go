@@ -22,8 +22,21 @@ func (s *speaker) enable(on bool) {
 	}
 	s.on = true
 	s.add(s.phrase(navigation, text.In(s.lang(), "voice.on")))
-	s.last = opening(&s.shown, s.at)
-	s.add(s.last...)
+	s.open()
+}
+
+// open reads the scene from its beginning. What must be heard isn't repeated on
+// demand: it would hold up the person's keys again.
+func (s *speaker) open() {
+	s.last = nil
+	for _, m := range opening(&s.shown, s.at) {
+		if m.class != mustHear {
+			s.last = append(s.last, m)
+		}
+		if !(s.held && m.class < alert) && !s.pending(m) {
+			s.add(m)
+		}
+	}
 }
 
 // phrase is a message of the voice's own.
@@ -69,10 +82,18 @@ func (s *speaker) reset() {
 	s.ahead.forget()
 }
 
+// show notes where the person is. A scene without a language is Azerbaijani.
+func (s *speaker) show(sc scene.Scene, focus string) {
+	if sc.Lang == "" {
+		sc.Lang = text.Az
+	}
+	s.shown, s.at = sc, focus
+}
+
 func (s *speaker) scene(sc scene.Scene, focus string) {
 	old, was := s.shown, s.at
-	s.shown, s.at = sc, focus
-	anew := same(&old, &sc)
+	s.show(sc, focus)
+	anew := same(&old, &s.shown)
 	if !anew {
 		s.wait.Stop()
 		if sc.Kind == scene.Waiting {
@@ -91,10 +112,10 @@ func (s *speaker) scene(sc scene.Scene, focus string) {
 	}
 	s.paused = false
 	s.cut(mustHear)
-	s.last = opening(&sc, focus)
-	messages := append([]message{{class: navigation, scene: sc.ID, tone: turn}}, s.last...)
-	s.last = slices.DeleteFunc(s.last, func(m message) bool { return m.class == mustHear })
-	s.add(slices.DeleteFunc(messages, func(m message) bool { return s.held && m.class < alert || s.pending(m) })...)
+	if !s.held {
+		s.add(message{class: navigation, scene: sc.ID, tone: turn})
+	}
+	s.open()
 }
 
 // same reports whether b is a made anew: the person is still where she was.
@@ -138,6 +159,7 @@ func (s *speaker) update(old *scene.Scene, was string) {
 		changed := before == nil || before.Name.String() != n.Name.String() || before.Value.String() != n.Value.String()
 		switch {
 		case changed && isAlert(n):
+			s.paused = false
 			s.cut(alert)
 			s.add(alertOf(sc, n))
 		case changed && n.Role == scene.Progress && before != nil:
@@ -157,12 +179,12 @@ func (s *speaker) update(old *scene.Scene, was string) {
 }
 
 func (s *speaker) focus(sc scene.Scene, id string) {
-	s.shown, s.at = sc, id
+	s.show(sc, id)
 	if !s.key() {
 		return
 	}
-	if n := sc.Find(id); n != nil {
-		m := focused(&sc, n)
+	if n := s.shown.Find(id); n != nil {
+		m := focused(&s.shown, n)
 		s.last = []message{m}
 		m.tone = tick
 		s.add(m)
@@ -205,7 +227,7 @@ func (s *speaker) echo(r rune, secret bool) {
 }
 
 func (s *speaker) command(c scene.Command, sc scene.Scene, focus string) {
-	s.shown, s.at = sc, focus
+	s.show(sc, focus)
 	if c == scene.Pause && s.on {
 		s.pause()
 		return
@@ -261,10 +283,7 @@ func (s *speaker) resume(rest []utterance) {
 		if u.tone.name != "" || u.scene != s.shown.ID {
 			continue
 		}
-		s.ids++
-		u.id = s.ids
-		s.queue = slices.Insert(s.queue, s.place(u.class), u)
-		s.journal.write(&u, queued, s.route())
+		s.enqueue(s.place(u.class), u)
 	}
 }
 

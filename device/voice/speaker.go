@@ -2,6 +2,7 @@ package voice
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -75,7 +76,6 @@ const (
 
 // A speaker is the state of a voice. Only Run touches it.
 type speaker struct {
-	ctx     context.Context //nolint:containedctx // lives exactly as long as Run
 	v       *Voice
 	journal journal
 	ahead   ahead
@@ -98,9 +98,9 @@ type speaker struct {
 	listeners []chan struct{} // of Quiet
 }
 
-func newSpeaker(ctx context.Context, v *Voice) *speaker {
+func newSpeaker(v *Voice) *speaker {
 	s := &speaker{
-		ctx: ctx, v: v,
+		v:       v,
 		journal: journal{w: v.opt.Log, log: v.opt.Logger},
 		ahead:   ahead{synth: v.opt.Synth, clips: map[speech.Utterance]speech.Clip{}},
 		wait:    time.NewTimer(time.Hour),
@@ -152,12 +152,20 @@ func (s *speaker) route() string {
 func (s *speaker) add(messages ...message) {
 	for _, m := range messages {
 		for _, u := range s.render(m) {
-			s.ids++
-			u.id = s.ids
-			s.queue = slices.Insert(s.queue, s.place(u.class), u)
-			s.journal.write(&u, queued, s.route())
+			at := s.place(u.class)
+			if u.withheld && u.tone.name == "" && at > 0 && s.queue[at-1].withheld && s.queue[at-1].tone.name == "" {
+				continue // once for neighbours is enough
+			}
+			s.enqueue(at, u)
 		}
 	}
+}
+
+func (s *speaker) enqueue(at int, u utterance) {
+	s.ids++
+	u.id = s.ids
+	s.queue = slices.Insert(s.queue, at, u)
+	s.journal.write(&u, isQueued, s.route())
 }
 
 // place is behind the last of what must be heard for what must be heard, before
@@ -213,15 +221,18 @@ func (s *speaker) cut(keep class) {
 func (s *speaker) drop(which func(utterance) bool) {
 	s.queue = slices.DeleteFunc(s.queue, func(u utterance) bool {
 		if which(u) {
-			s.journal.write(&u, interrupted, s.route())
+			s.journal.write(&u, isInterrupted, s.route())
 			return true
 		}
 		return false
 	})
 }
 
+// speaks reports whether something sounds or is to be said.
+func (s *speaker) speaks() bool { return s.cur != nil || len(s.queue) > 0 }
+
 // next starts what is to be heard now, and has made what may be heard then.
-func (s *speaker) next() {
+func (s *speaker) next(ctx context.Context) {
 	for s.cur == nil && len(s.queue) > 0 && (!s.paused || s.queue[0].class == mustHear) {
 		u := s.queue[0]
 		if s.ahead.making(s.order(u)) {
@@ -229,10 +240,10 @@ func (s *speaker) next() {
 		}
 		s.queue = slices.Delete(s.queue, 0, 1)
 		if u.private && !s.jack {
-			s.journal.write(&u, interrupted, s.route())
+			s.journal.write(&u, isInterrupted, s.route())
 			continue
 		}
-		s.start(u)
+		s.start(ctx, u)
 	}
 	if s.cur == nil && len(s.queue) == 0 {
 		for _, l := range s.listeners {
@@ -240,11 +251,11 @@ func (s *speaker) next() {
 		}
 		s.listeners = nil
 	}
-	s.prepare()
+	s.prepare(ctx)
 }
 
-func (s *speaker) start(u utterance) {
-	ctx, cancel := context.WithCancel(s.ctx)
+func (s *speaker) start(ctx context.Context, u utterance) {
+	ctx, cancel := context.WithCancel(ctx)
 	j := &job{utterance: u, cancel: cancel, started: make(chan struct{}), done: make(chan error, 1)}
 	s.cur = j
 	order := s.order(u)
@@ -279,13 +290,13 @@ func (s *speaker) order(u utterance) speech.Utterance {
 
 // prepare has the next utterance made; when there is none, the one that a step
 // forward would lead to.
-func (s *speaker) prepare() {
+func (s *speaker) prepare(ctx context.Context) {
 	if s.cur == nil || !s.on {
 		return
 	}
 	for _, u := range s.queue {
 		if u.tone.name == "" && !(u.private && !s.jack) {
-			s.ahead.want(s.ctx, s.order(u), true)
+			s.ahead.want(ctx, s.order(u), true)
 			return
 		}
 	}
@@ -294,14 +305,14 @@ func (s *speaker) prepare() {
 		return
 	}
 	if all := s.render(focused(&s.shown, n)); len(all) > 0 {
-		s.ahead.want(s.ctx, s.order(all[0]), false)
+		s.ahead.want(ctx, s.order(all[0]), false)
 	}
 }
 
 // begun notes that the current utterance is heard.
 func (s *speaker) begun() {
 	s.cur.begun = true
-	s.journal.write(&s.cur.utterance, started, s.route())
+	s.journal.write(&s.cur.utterance, isStarted, s.route())
 	if s.cur.tone.name == "" {
 		s.v.spoken.Add(1)
 	}
@@ -320,11 +331,11 @@ func (s *speaker) finished(err error) {
 	switch {
 	case err == nil:
 		s.fault = ""
-		s.journal.write(&j.utterance, finished, s.route())
-	case j.cut || s.ctx.Err() != nil:
-		s.journal.write(&j.utterance, interrupted, s.route())
+		s.journal.write(&j.utterance, isFinished, s.route())
+	case j.cut || errors.Is(err, context.Canceled):
+		s.journal.write(&j.utterance, isInterrupted, s.route())
 	default:
-		s.journal.write(&j.utterance, failed, s.route())
+		s.journal.write(&j.utterance, isFailed, s.route())
 		if err.Error() != s.fault {
 			s.fault = err.Error()
 			s.v.opt.Logger.Error("utterance failed", "error", err)
@@ -332,6 +343,6 @@ func (s *speaker) finished(err error) {
 	}
 	if j.again && err != nil {
 		s.queue = slices.Insert(s.queue, 0, j.utterance)
-		s.journal.write(&j.utterance, queued, s.route())
+		s.journal.write(&j.utterance, isQueued, s.route())
 	}
 }

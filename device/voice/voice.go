@@ -35,6 +35,7 @@ type Voice struct {
 	opt     Options
 	enabled atomic.Bool
 	spoken  atomic.Int64
+	busy    atomic.Bool
 	over    chan struct{} // closed when Run has returned
 
 	bell chan struct{} // capacity 1: mail has come
@@ -54,7 +55,7 @@ var ErrStopped = errors.New("voice has stopped")
 // called once.
 func (v *Voice) Run(ctx context.Context) error {
 	defer close(v.over)
-	s := newSpeaker(ctx, v)
+	s := newSpeaker(v)
 	defer s.end()
 	for {
 		select {
@@ -73,12 +74,18 @@ func (v *Voice) Run(ctx context.Context) error {
 		case <-s.wait.C:
 			s.waiting()
 		}
-		s.next()
+		s.next(ctx)
+		v.busy.Store(s.speaks())
 	}
 }
 
-// post leaves an order for Run.
+// post leaves an order for Run. When Run has returned nobody would take it.
 func (v *Voice) post(do func(*speaker)) {
+	select {
+	case <-v.over:
+		return
+	default:
+	}
 	v.mu.Lock()
 	v.mail = append(v.mail, do)
 	v.mu.Unlock()
@@ -153,6 +160,10 @@ func (v *Voice) Idle(prompts ...text.Words) { v.post(func(s *speaker) { s.idle(p
 
 // Spoken counts the utterances that have sounded, tones not among them.
 func (v *Voice) Spoken() int { return int(v.spoken.Load()) }
+
+// Busy reports whether something is being said: speech is no inactivity
+// (EN 301 549, 5.1.3.4).
+func (v *Voice) Busy() bool { return v.busy.Load() }
 
 // Quiet returns when nothing is left to say, ctx's error when it ends before, or
 // ErrStopped when Run has returned.

@@ -160,7 +160,7 @@ func (h *house) entries() []Entry {
 }
 
 // said returns what was said to its end since the last call, without tones.
-func (h *house) said() []string { return texts(h.entries(), finished) }
+func (h *house) said() []string { return texts(h.entries(), isFinished) }
 
 func texts(entries []Entry, state string) []string {
 	var out []string
@@ -219,6 +219,7 @@ func TestANodeSaysNameRoleStateValueAndHint(t *testing.T) {
 		s.Add(
 			scene.Node{ID: "can", Role: scene.Field, Name: words("Card number"), Hint: words("Six digits.")},
 			scene.Node{ID: "typed", Role: scene.Field, Name: words("Code"), Value: text.Say(text.En, text.Masked, "•••")},
+			scene.Node{ID: "key", Role: scene.Key, Name: words("R"), Action: 1},
 			scene.Node{ID: "qr", Role: scene.Code, Name: words("Your receipt")},
 		)
 		for id, say := range map[string][]string{
@@ -227,6 +228,7 @@ func TestANodeSaysNameRoleStateValueAndHint(t *testing.T) {
 			"can":   {"Card number, input field", "empty", "Six digits."},
 			"typed": {"Code, input field", "three characters entered"},
 			"qr":    {"Your receipt, Q R code"},
+			"key":   {"are"},
 			"line":  nil,
 			"none":  nil,
 		} {
@@ -255,7 +257,7 @@ func TestAnyKeyCutsSpeech(t *testing.T) {
 				key(h, choosing())
 				synctest.Wait()
 				e := h.entries()
-				want(t, "interrupted while it sounded or waited", texts(e, interrupted),
+				want(t, "interrupted while it sounded or waited", texts(e, isInterrupted),
 					"Certificates", "Choose one of these.", "Employment, choice", "Where you work.", "1 of 2", "Which one?")
 				if d := e[len(e)-1].T.Sub(cut); d > 0 {
 					t.Errorf("interrupted %v after the key", d)
@@ -300,11 +302,22 @@ func TestPrivateWordsAreForHeadphones(t *testing.T) {
 	})
 }
 
+func TestNeighboursThatAreWithheldAreToldOnce(t *testing.T) {
+	on(t, func(h *house) {
+		s := choosing()
+		s.Find("title").Private, s.Find("eyebrow").Private, s.Find("lead").Private = true, true, true
+		h.Scene(s, "fin")
+		h.quiet()
+		want(t, "said", h.said(), "Plug in headphones to hear this.")
+	})
+}
+
 func TestANumberOfAPersonIsPrivateUnasked(t *testing.T) {
 	on(t, func(h *house) {
 		s := choosing()
 		s.Find("fin").Private = false
 		h.Focus(s, "fin")
+		h.quiet()
 		h.Status(text.Say(text.En, text.DocNo, "AA1234567"))
 		h.quiet()
 		want(t, "said", h.said(), "Plug in headphones to hear this.", "Plug in headphones to hear this.")
@@ -324,7 +337,7 @@ func TestPullingTheHeadphonesSilencesAtOnce(t *testing.T) {
 		if p := h.sink.last(); p.start.Add(p.heard).After(pulled) {
 			t.Errorf("heard until %v after", p.start.Add(p.heard).Sub(pulled))
 		}
-		want(t, "interrupted", texts(h.entries(), interrupted), "<34 private>")
+		want(t, "interrupted", texts(h.entries(), isInterrupted), "<34 private>")
 
 		h.Status(words("The line is back."))
 		s.ID = "review"
@@ -362,14 +375,14 @@ func TestSecretsAreTones(t *testing.T) {
 		h.quiet()
 		tones, e := 0, h.entries()
 		for _, e := range e {
-			if e.Tone == "typed" && e.State == finished {
+			if e.Tone == "typed" && e.State == isFinished {
 				tones++
 			}
 		}
 		if tones != 6 {
 			t.Errorf("%d tones for 6 keys", tones)
 		}
-		want(t, "said", texts(e, finished)[len(texts(e, finished))-1:], "seven")
+		want(t, "said", texts(e, isFinished)[len(texts(e, isFinished))-1:], "seven")
 	})
 }
 
@@ -437,7 +450,7 @@ func TestTheInvitationIsSaidInEveryLanguageUntilSomebodyComes(t *testing.T) {
 		h.after(200 * time.Millisecond)
 		h.Scene(choosing(), "a")
 		synctest.Wait()
-		want(t, "interrupted", texts(h.entries(), interrupted), "Come here.", "Good morning to you.")
+		want(t, "interrupted", texts(h.entries(), isInterrupted), "Come here.", "Good morning to you.")
 	})
 }
 
@@ -572,7 +585,7 @@ func TestWaitingIsToldAtOneSecondAndEveryTen(t *testing.T) {
 		h.after(25 * time.Second)
 		var at []time.Duration
 		for _, e := range h.entries() {
-			if e.Text == "Please wait." && e.State == queued {
+			if e.Text == "Please wait." && e.State == isQueued {
 				at = append(at, e.T.Sub(start))
 			}
 		}
@@ -625,14 +638,14 @@ func TestEveryUtteranceEndsOnce(t *testing.T) {
 		h.quiet()
 		state := map[int]string{}
 		for _, e := range h.entries() {
-			ok := map[string]string{queued: "", started: queued, finished: started}
-			if from, known := ok[e.State]; known && state[e.ID] != from || e.State == interrupted && state[e.ID] == "" {
+			ok := map[string]string{isQueued: "", isStarted: isQueued, isFinished: isStarted}
+			if from, known := ok[e.State]; known && state[e.ID] != from || e.State == isInterrupted && state[e.ID] == "" {
 				t.Errorf("utterance %d: %q after %q", e.ID, e.State, state[e.ID])
 			}
 			state[e.ID] = e.State
 		}
 		for id, s := range state {
-			if s != finished && s != interrupted {
+			if s != isFinished && s != isInterrupted {
 				t.Errorf("utterance %d stays %s", id, s)
 			}
 		}
@@ -644,7 +657,7 @@ func TestABrokenSinkIsToldOnceAndDoesNotStopTheVoice(t *testing.T) {
 		h.sink.fail = sound.ErrNoSink
 		h.Scene(choosing(), "a")
 		h.quiet()
-		want(t, "failed", texts(h.entries(), failed)[:1], "Which one?")
+		want(t, "failed", texts(h.entries(), isFailed)[:1], "Which one?")
 		if n := strings.Count(h.warn.String(), "utterance failed"); n != 1 {
 			t.Errorf("told %d times:\n%s", n, h.warn.String())
 		}
@@ -678,6 +691,19 @@ func TestQuietEnds(t *testing.T) {
 	}
 }
 
+func TestASceneWithoutALanguageIsAzerbaijani(t *testing.T) {
+	on(t, func(h *house) {
+		s := scene.Scene{ID: "bare"}
+		s.Add(scene.Node{ID: "next", Role: scene.Next, Name: text.Say(text.Az, text.Plain, "Davam et")})
+		h.Scene(s, "next")
+		h.quiet()
+		want(t, "opened", h.said(), "Davam et, düymə")
+		h.Focus(s, "next")
+		h.quiet()
+		want(t, "focused", h.said(), "Davam et, düymə")
+	})
+}
+
 func TestNamesInAnotherLanguageHaveTheirVoice(t *testing.T) {
 	on(t, func(h *house) {
 		s := scene.Scene{ID: "hello", Kind: scene.Menu, Lang: text.Ru}
@@ -687,7 +713,7 @@ func TestNamesInAnotherLanguageHaveTheirVoice(t *testing.T) {
 		h.quiet()
 		var got []string
 		for _, e := range h.entries() {
-			if e.State == finished && e.Tone == "" {
+			if e.State == isFinished && e.Tone == "" {
 				got = append(got, string(e.Lang)+" "+e.Text)
 			}
 		}

@@ -259,7 +259,7 @@ type Keys struct {
 	Recipient  string    // age recipient, hybrid post-quantum: "age1pq..."
 	ReceiptKey []byte    // SubjectPublicKeyInfo in DER
 	Instance   string    // X-Road instance
-	NotAfter   time.Time // use them until then
+	NotAfter   time.Time // use them until then; zero: the bus names no end
 }
 
 // Keys asks for the bus's keys. They are as trustworthy as the connection.

@@ -112,6 +112,19 @@ func TestEveryFaultHasItsClass(t *testing.T) {
 	}
 }
 
+// What is printed of a fault is logged: it names the reason and no words.
+func TestAFaultReadsAsAPath(t *testing.T) {
+	for want, f := range map[string]*offline.Fault{
+		"line.dial: line down":                        {Type: "line.dial", Err: offline.ErrLineDown},
+		"http.403 (http 403): not_entitled: refused":  {Type: "http.403", Status: 403, Reason: "not_entitled", Message: "AYGÜN", Err: offline.ErrRefused},
+		"server.x (http 500): agency does not answer": {Type: "server.x", Status: 500, Err: offline.ErrAgency},
+	} {
+		if got := f.Error(); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
 func TestNothingWasSentWhenNoConnectionStood(t *testing.T) {
 	b := bustest.Start(t)
 	c := open(t, b, bus.Deadlines{})

@@ -65,9 +65,18 @@ func judge(r request, a answer) error {
 	if f.Type == "" {
 		f.Type = "http." + strconv.Itoa(a.status)
 	}
-	f.Reason = said.Reason
+	f.Reason = keyOf(said.Reason)
 	weigh(f, r)
 	return f
+}
+
+// keyOf lets a reason pass that can be a key of words, and nothing that could be
+// words itself, or a name.
+func keyOf(reason string) string {
+	if len(reason) > 64 || strings.Trim(reason, "abcdefghijklmnopqrstuvwxyz0123456789_.-") != "" {
+		return ""
+	}
+	return reason
 }
 
 // classify judges an error of X-Road itself, by its type.

@@ -51,10 +51,14 @@ func FuzzParseSubmission(f *testing.F) {
 	f.Add([]byte(`{"state":"done","receipt":"cg==","outcome":{"a":1}}`))
 	f.Add([]byte(`{"state":"refused","receipt":"cg==","reason":"not_entitled"}`))
 	f.Add([]byte(`{"state":"lost","receipt":"cg=="}`))
+	f.Add([]byte(`{"state":"refused","receipt":"cg==","reason":"Aygün is not entitled"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := parseSubmission("id", b)
 		if (err == nil) != (p.Stage != 0) || err == nil && (len(p.Receipt) == 0 || p.Stage == offline.Stored) {
 			t.Errorf("%+v, %v", p, err)
+		}
+		if strings.ContainsAny(p.Reason, " A") {
+			t.Errorf("reason %q", p.Reason)
 		}
 		if p.Outcome != nil && p.Stage != offline.Done {
 			t.Errorf("outcome with %v", p.Stage)

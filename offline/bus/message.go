@@ -139,7 +139,7 @@ func parseSubmission(id string, b []byte) (offline.Progress, error) {
 	case "done":
 		p.Stage, p.Outcome = offline.Done, s.Outcome
 	case "refused":
-		p.Stage, p.Reason = offline.Refused, s.Reason
+		p.Stage, p.Reason = offline.Refused, keyOf(s.Reason)
 	default:
 		return offline.Progress{}, fmt.Errorf("state %q is not known", s.State)
 	}

@@ -376,6 +376,20 @@ func TestRetryAfterHoldsEverything(t *testing.T) {
 	})
 }
 
+func TestRetryAfterOfAnItemInFlightHoldsItAlone(t *testing.T) {
+	f := fault(offline.ErrAgency, true)
+	f.RetryAfter = 40 * time.Second
+	inBubble(t, &fakeBus{say: once("put", false, f)}, func(t *testing.T, k *kiosk) {
+		k.put(item(1, "a"))
+		synctest.Wait()
+		k.put(item(2, "b"))
+		time.Sleep(39 * time.Second)
+		k.want("put 1", "put 2")
+		time.Sleep(15 * time.Second)
+		k.want("put 1", "put 2", "ask 1", "put 1")
+	})
+}
+
 func TestNothingIsTriedWithoutALineAndAtOnceWithIt(t *testing.T) {
 	for _, down := range []error{offline.ErrLineDown, offline.ErrBusIdentity} {
 		t.Run(down.Error(), func(t *testing.T) {

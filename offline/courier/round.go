@@ -18,7 +18,8 @@ import (
 //     after the line, not the items;
 //   - a failed item waits by itself, anything up to a bound that doubles; others
 //     go on;
-//   - when the bus asks us to stay away, everything stays away;
+//   - when the bus turns us away and names a time, everything stays away until
+//     then; a time named for one item, such as one in flight, holds that alone;
 //   - when the line returns, or something gets through, items that failed for
 //     want of the line are tried at once.
 type round struct {
@@ -149,7 +150,9 @@ func (r *round) settle(res result) {
 	if f := (*offline.Fault)(nil); errors.As(res.err, &f) && f.RetryAfter > 0 {
 		// Everybody was told the same time: come a little later, each by chance.
 		wait = f.RetryAfter + rand.N(min(f.RetryAfter/4, retryCap)+1)
-		r.away = time.Now().Add(wait)
+		if !f.Sent {
+			r.away = time.Now().Add(wait)
+		}
 	}
 	j.notBefore = time.Now().Add(wait)
 	r.c.note(func(s *Stats) { s.Retries++ })

@@ -23,6 +23,7 @@ import (
 	"kosk/device/identity"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/printer/paper"
+	"kosk/offline/queue"
 )
 
 // Options say what the rig is made of.
@@ -32,7 +33,9 @@ type Options struct {
 	Out     string // where slips, logs and the trace go
 	Display string // X display of the kiosk's window
 	Sound   string // "auto" or "file"
-	Log     *slog.Logger
+	// Windowed opens a window on a desktop in place of the whole screen.
+	Windowed bool
+	Log      *slog.Logger
 }
 
 // A Rig is a kiosk and its world.
@@ -87,7 +90,7 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 	if err := r.enrol(); err != nil {
 		return r, err
 	}
-	return r, r.configure("")
+	return r, r.Configure("")
 }
 
 // State is the kiosk's own folder.
@@ -156,13 +159,19 @@ func (r *Rig) enrol() error {
 	return err
 }
 
-// configure writes the kiosk's configuration; extra is added at the top.
-func (r *Rig) configure(extra string) error {
+// Configure writes the kiosk's configuration; extra is added at its end.
+func (r *Rig) Configure(extra string) error {
 	sound := r.Sound
 	if sound == "" {
 		sound = "auto"
 	}
-	doc := fmt.Sprintf(`%s
+	panel := "full_screen = true"
+	if r.Windowed { // small enough for a laptop, in the panel's proportions
+		panel = "full_screen = false\nwidth = 540\nheight = 960"
+	}
+	doc := fmt.Sprintf(`[panel]
+%s
+
 [printer]
 path = %q
 
@@ -177,8 +186,9 @@ dir = %q
 [log]
 file = %q
 trace = %q
-`, extra, r.Paper.Path(), sound, filepath.Join(r.Out, "speech.wav"), filepath.Join(r.Out, "speech.jsonl"),
-		r.State(), filepath.Join(r.Out, "kiosk.log"), r.Trace())
+%s
+`, panel, r.Paper.Path(), sound, filepath.Join(r.Out, "speech.wav"), filepath.Join(r.Out, "speech.jsonl"),
+		r.State(), filepath.Join(r.Out, "kiosk.log"), r.Trace(), extra)
 	return os.WriteFile(r.Config(), []byte(doc), 0o600)
 }
 
@@ -189,7 +199,7 @@ func (r *Rig) StartKiosk() error {
 	}
 	var err error
 	r.kiosk, err = start(r.ctx, "kiosk", filepath.Join(r.Out, "kiosk.err"), []string{
-		"DISPLAY=" + r.Display, "PCSCLITE_CSOCK_NAME=" + r.Slot.Socket(), "LIBGL_ALWAYS_SOFTWARE=1",
+		"DISPLAY=" + r.Display, "PCSCLITE_CSOCK_NAME=" + r.Slot.Socket(), "LIBGL_ALWAYS_SOFTWARE=1", "LANG=en_US.UTF-8",
 	}, r.program("kiosk"), "--config", r.Config())
 	return err
 }
@@ -231,6 +241,17 @@ func (r *Rig) BusStatus() (s BusStatus, err error) {
 		return s, err
 	}
 	return s, json.Unmarshal([]byte(out), &s)
+}
+
+// QueueStats is what the kiosk's queue holds. The kiosk must not be running.
+func (r *Rig) QueueStats() (left, parked int, err error) {
+	q, err := queue.Open(filepath.Join(r.State(), "queue.db"), queue.Options{LockWait: patience})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer q.Close()
+	s, err := q.Stats()
+	return s.Queued, s.Parked, err
 }
 
 // BusFault sets a fault of the bus, or clears all: see `bus fault --help`.

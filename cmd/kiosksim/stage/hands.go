@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"io"
 	"time"
 
 	"github.com/jezek/xgb"
@@ -21,6 +22,7 @@ type Hands struct {
 
 // Open connects to the display.
 func Open(display string) (*Hands, error) {
+	xgb.Logger.SetOutput(io.Discard) // it reports a missing .Xauthority as if that mattered
 	conn, err := xgb.NewConnDisplay(display)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", display, err)

@@ -16,7 +16,7 @@ import (
 
 	"kosk/cmd/kiosksim/rig"
 	"kosk/cmd/kiosksim/stage"
-	"kosk/ui"
+	"kosk/ui/layout"
 )
 
 // An Actor is a person at the window.
@@ -24,10 +24,11 @@ type Actor struct {
 	rig   *rig.Rig
 	hands *stage.Hands
 	trace tail
-	last  ui.Painted
+	last  layout.Painted
 	fresh bool
 	// frames counts painted views.
 	frames int
+	first  time.Time // of the first of them
 
 	out      string // folder for pictures, "" for none
 	pictures int
@@ -49,7 +50,7 @@ const patience = 20 * time.Second
 
 // Sees waits for a scene and takes its picture.
 func (a *Actor) Sees(ctx context.Context, scene string) error {
-	err := a.await(ctx, scene, patience, func(p ui.Painted) bool { return p.Scene == scene })
+	err := a.await(ctx, scene, patience, func(p layout.Painted) bool { return p.Scene == scene })
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (a *Actor) Sees(ctx context.Context, scene string) error {
 
 // SeesNode waits until the scene has the node.
 func (a *Actor) SeesNode(ctx context.Context, scene, id string) error {
-	err := a.await(ctx, scene+" with "+id, patience, func(p ui.Painted) bool {
+	err := a.await(ctx, scene+" with "+id, patience, func(p layout.Painted) bool {
 		return p.Scene == scene && find(p, id) != nil
 	})
 	if err != nil {
@@ -69,7 +70,7 @@ func (a *Actor) SeesNode(ctx context.Context, scene, id string) error {
 
 // SeesEither waits for one of two scenes and says which came.
 func (a *Actor) SeesEither(ctx context.Context, one, other string) (string, error) {
-	err := a.await(ctx, one+" or "+other, patience, func(p ui.Painted) bool { return p.Scene == one || p.Scene == other })
+	err := a.await(ctx, one+" or "+other, patience, func(p layout.Painted) bool { return p.Scene == one || p.Scene == other })
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +102,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func find(p ui.Painted, id string) *ui.PaintedTarget {
+func find(p layout.Painted, id string) *layout.PaintedTarget {
 	for i := range p.Targets {
 		if p.Targets[i].ID == id {
 			return &p.Targets[i]
@@ -124,7 +125,7 @@ func (a *Actor) Touch(ctx context.Context, id string) error {
 		if err := a.tap(ctx, turn); err != nil {
 			return err
 		}
-		if err := a.await(ctx, "the next page", patience, func(p ui.Painted) bool { return p.Page > page }); err != nil {
+		if err := a.await(ctx, "the next page", patience, func(p layout.Painted) bool { return p.Page > page }); err != nil {
 			return err
 		}
 		if err := a.picture(ctx); err != nil {
@@ -134,7 +135,7 @@ func (a *Actor) Touch(ctx context.Context, id string) error {
 	return a.tap(ctx, find(a.last, id))
 }
 
-func (a *Actor) tap(ctx context.Context, t *ui.PaintedTarget) error {
+func (a *Actor) tap(ctx context.Context, t *layout.PaintedTarget) error {
 	a.touches++
 	return a.hands.Touch(ctx, t.X+t.W/2, t.Y+t.H/2)
 }
@@ -148,7 +149,7 @@ func (a *Actor) TouchDigits(ctx context.Context, digits string) error {
 		}
 		a.typed++
 		a.touches--
-		if err := a.await(ctx, "the digit", patience, func(ui.Painted) bool { return a.frames > before }); err != nil {
+		if err := a.await(ctx, "the digit", patience, func(layout.Painted) bool { return a.frames > before }); err != nil {
 			return err
 		}
 	}
@@ -169,7 +170,7 @@ func (a *Actor) TypeDigits(ctx context.Context, digits string) error {
 			return err
 		}
 		a.typed++
-		if err := a.await(ctx, "the digit", patience, func(ui.Painted) bool { return a.frames > before }); err != nil {
+		if err := a.await(ctx, "the digit", patience, func(layout.Painted) bool { return a.frames > before }); err != nil {
 			return err
 		}
 	}
@@ -194,7 +195,7 @@ func (a *Actor) Choose(ctx context.Context, id string) error {
 		if err := a.Press(ctx, stage.Down); err != nil {
 			return err
 		}
-		if err := a.await(ctx, "the focus to move", patience, func(p ui.Painted) bool {
+		if err := a.await(ctx, "the focus to move", patience, func(p layout.Painted) bool {
 			return a.frames > before && p.Focus != focus
 		}); err != nil {
 			return err

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
-	"kosk/ui"
+	"kosk/ui/layout"
 )
 
 // A tail reads a file of JSON lines while it grows. The file may be missing at
@@ -51,7 +52,7 @@ const look = 15 * time.Millisecond
 
 // await reads the trace until want says that a frame is the one. Frames that
 // came before since don't count.
-func (a *Actor) await(ctx context.Context, what string, limit time.Duration, want func(ui.Painted) bool) error {
+func (a *Actor) await(ctx context.Context, what string, limit time.Duration, want func(layout.Painted) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(look)
@@ -77,13 +78,45 @@ func (a *Actor) await(ctx context.Context, what string, limit time.Duration, wan
 // read takes in what the kiosk has painted since.
 func (a *Actor) read() error {
 	return a.trace.more(func(line []byte) {
-		var p ui.Painted
+		var p layout.Painted
 		if json.Unmarshal(line, &p) == nil {
 			if p.Scene != a.last.Scene || p.Lang != a.last.Lang || p.Page != a.last.Page {
 				a.fresh = true
+			}
+			if a.first.IsZero() {
+				a.first = p.At
 			}
 			a.last = p
 			a.frames++
 		}
 	})
+}
+
+// FirstFrame is when the kiosk painted the first frame of the present trace.
+func (a *Actor) FirstFrame() time.Time { return a.first }
+
+// Forget drops what the actor has seen: the kiosk starts anew.
+func (a *Actor) Forget() {
+	_ = a.read()
+	a.last, a.taken = layout.Painted{}, ""
+}
+
+// LogSays waits until the kiosk's log has a line with the message and the id.
+func (a *Actor) LogSays(ctx context.Context, msg, id string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		b, err := os.ReadFile(filepath.Join(a.rig.Out, "kiosk.log"))
+		if err != nil {
+			return err
+		}
+		for line := range bytes.Lines(b) {
+			if bytes.Contains(line, []byte(`"msg":"`+msg+`"`)) && bytes.Contains(line, []byte(id)) {
+				return nil
+			}
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return fmt.Errorf("the kiosk's log doesn't say %q of %s after %v", msg, id, limit)
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/kiosksim/stage"
 	"kosk/drivers/card/vcard"
-	"kosk/ui"
+	"kosk/ui/layout"
 )
 
 // A Report is one visit as it went.
@@ -149,7 +149,7 @@ func (a *Actor) ToName(ctx context.Context, lang string, largest bool) error {
 				if err := a.Touch(ctx, "tool.text"); err != nil {
 					return err
 				}
-				if err := a.await(ctx, "larger text", patience, func(ui.Painted) bool { return a.frames > before }); err != nil {
+				if err := a.await(ctx, "larger text", patience, func(layout.Painted) bool { return a.frames > before }); err != nil {
 					return err
 				}
 			}
@@ -271,7 +271,7 @@ func (a *Actor) CertificateByKeys(ctx context.Context, lang string) (r Report, e
 	err = steps(
 		func() error { return a.Press(ctx, stage.F8) },
 		func() error {
-			return a.await(ctx, "the voice", patience, func(p ui.Painted) bool { return p.Focus != "" })
+			return a.await(ctx, "the voice", patience, func(p layout.Painted) bool { return p.Focus != "" })
 		},
 		press(langOf(lang), "home"),
 		press("with-card", "card"),
@@ -363,14 +363,19 @@ func (a *Actor) SaysNoLine(ctx context.Context, lang string) error {
 	)
 }
 
-// ResidentMB is how much memory a process holds, from /proc.
-func ResidentMB(pid int) float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// ResidentMB is how much memory a process holds, shared pages whole: VmRSS of proc(5).
+func ResidentMB(pid int) float64 { return procMB(pid, "status", "VmRSS:") }
+
+// PSSMB is how much memory a process holds, shared pages by their share: Pss of proc(5).
+func PSSMB(pid int) float64 { return procMB(pid, "smaps_rollup", "Pss:") }
+
+func procMB(pid int, file, field string) float64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == field {
 			kb, _ := strconv.ParseFloat(f[1], 64)
 			return kb / 1024
 		}

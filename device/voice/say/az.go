@@ -18,7 +18,7 @@ var azerbaijani = tongue{
 	short: map[string]string{
 		"küç.": "küçəsi", "r-nu": "rayonu", "ş.": "şəhəri", "şəh.": "şəhəri", "pr.": "prospekti", "pros.": "prospekti", "qəs.": "qəsəbəsi",
 		"mən.": "mənzil", "mərt.": "mərtəbə", "AZN": "manat", "№-li": "nömrəli", "s.": "sair", "məs.": "məsələn",
-		"tel.": "telefon", "PIN": "pin", "FIN": "fin", "PİN": "pin", "FİN": "fin", "F.I.N.": "fin", "F.İ.N.": "fin",
+		"tel.": "telefon", "dəq.": "dəqiqə", "san.": "saniyə", "ABŞ": "a be şe", "PIN": "pin", "FIN": "fin", "PİN": "pin", "FİN": "fin", "F.I.N.": "fin", "F.İ.N.": "fin",
 		"ASC": "a es ce", "MMC": "em em ce", "QSC": "qe es ce", "DYP": "de ye pe", "DİN": "de i en", "SMS": "es em es", "CAN": "ce a en",
 		"QR": "kü ar", "faiz": "fayiz", "IMEI": "imey", "VÖEN": "vöen", "ŞV": "şe ve",
 	},
@@ -27,7 +27,6 @@ var azerbaijani = tongue{
 		'ı': "ı", 'i': "i", 'j': "je", 'k': "ke", 'q': "qe", 'l': "el", 'm': "em", 'n': "en", 'o': "o", 'ö': "ö", 'p': "pe", 'r': "er",
 		's': "es", 'ş': "şe", 't': "te", 'u': "u", 'ü': "ü", 'v': "ve", 'y': "ye", 'z': "ze", 'w': "dubl ve",
 	},
-	vowels: "aeəıioöuü",
 	number: azNumber,
 	ordinal: func(n int, _ string) string {
 		return azOrdinal(n)
@@ -50,6 +49,7 @@ var azerbaijani = tongue{
 		return joinWords(ifSome(manat > 0 || qepik == 0, azNumber(manat)+" manat"), ifSome(qepik > 0, azNumber(qepik)+" qəpik"))
 	},
 	percent: func(n int) string { return azNumber(n) + " fayiz" },
+	of:      func(a, b string) string { return a + ", cəmi " + b },
 	span:    func(from, to string) string { return from + " ilə " + to + " arası" },
 	masked:  func(n int) string { return azNumber(n) + " simvol daxil edilib" },
 }

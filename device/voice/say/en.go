@@ -16,7 +16,7 @@ var english = tongue{
 		"₼": "manat", "=": "equals", "°": "degrees", "*": "star", "#": "hash", "×": "times", "-": "dash", ".": "dot", ",": "comma",
 	},
 	short: map[string]string{
-		"AZN": "manat", "St.": "Street", "Ave.": "Avenue", "apt.": "apartment", "No.": "number", "e.g.": "for example", "i.e.": "that is",
+		"AZN": "manat", "St.": "Street", "Ave.": "Avenue", "apt.": "apartment", "No.": "number", "Mr.": "Mister", "Mrs.": "Missis", "Dr.": "Doctor", "e.g.": "for example", "i.e.": "that is",
 		"FIN": "fin", "PIN": "pin", "CAN": "see eigh en", "QR": "Q R", "IMEI": "I M E I", "ASC": "eigh ess see", "MMC": "em em see", "SMS": "S M S",
 	},
 	names: map[rune]string{
@@ -25,7 +25,6 @@ var english = tongue{
 		'w': "double you", 'x': "ex", 'y': "why", 'z': "zed", 'ə': "schwa", 'ş': "sh", 'ç': "ch", 'ğ': "soft g", 'ö': "o umlaut",
 		'ü': "u umlaut", 'ı': "dotless i",
 	},
-	vowels:  "aeiouy",
 	number:  enNumber,
 	ordinal: enRoman,
 	suffixed: func(n int, suffix string) string {
@@ -56,6 +55,7 @@ var english = tongue{
 		return joinWords(ifSome(manat > 0 || qepik == 0, enNumber(manat)+" manat"), ifSome(qepik > 0, enNumber(qepik)+" qapik"))
 	},
 	percent: func(n int) string { return enNumber(n) + " per cent" },
+	of:      func(a, b string) string { return a + " of " + b },
 	span:    func(from, to string) string { return from + " to " + to },
 	masked: func(n int) string {
 		if n == 1 {

@@ -26,9 +26,9 @@ type tongue struct {
 	date    func(day int, m time.Month, year int, first bool) string
 	clock   func(hour, minute int) string
 	money   func(manat, qepik int) string
+	of      func(a, b string) string     // step 2 of 4
 	span    func(from, to string) string // from 5 to 10
 	percent func(n int) string
-	vowels  string             // a word in capitals without one is spelled
 	masked  func(n int) string // n characters were typed
 	// suffixed are ordinals written with a figure: 1-ci, 5-го. The submatches
 	// are the figure and the suffix.

@@ -21,7 +21,7 @@ var marks = strings.NewReplacer(
 	"\u00a0", " ", "\u202f", " ", "\u2009", " ", "\u00ad", "", "\u200b", "", "\t", " ",
 	"«", "", "»", "", "“", "", "”", "", "„", "", "\"", "", "‹", "", "›", "", "‘", "", "’", "'",
 	"…", ",", " — ", ", ", " – ", ", ", "—", ", ", "·", ",", "|", ",", "(", ", ", ")", ",", "[", " ", "]", " ", "{", " ", "}", " ",
-	"•", " ", "→", " ", "←", " ", "✓", " ", "\r", "", "\n", ". ", "_", " ", "<", " ", ">", " ",
+	"→", " ", "←", " ", "✓", " ", "\r", "", "\n", ". ", "_", " ", "<", " ", ">", " ",
 )
 
 // A pattern is figures that belong together.
@@ -31,16 +31,16 @@ type pattern struct {
 }
 
 var patterns = []pattern{
-	{regexp.MustCompile(`\b(\d{1,2})\.(\d{2})\.(\d{4})\b`), func(t *tongue, m []string) string { return numericDate(t, m[1], m[2], m[3]) }},
+	{regexp.MustCompile(`\b(\d{1,2})\.(\d{2})\.(\d{4})\b(?: ?г\.)?`), func(t *tongue, m []string) string { return numericDate(t, m[1], m[2], m[3]) }},
 	{regexp.MustCompile(`\b(\d{4})-(\d{2})-(\d{2})\b`), func(t *tongue, m []string) string { return numericDate(t, m[3], m[2], m[1]) }},
-	{regexp.MustCompile(`\b(\d{1,2}):(\d{2}) ?[–-] ?(\d{1,2}):(\d{2})\b`), func(t *tongue, m []string) string {
+	{regexp.MustCompile(`(?:\b[Ss]aat )?\b(\d{1,2}):(\d{2}) ?[–-] ?(\d{1,2}):(\d{2})\b`), func(t *tongue, m []string) string {
 		from, to := clock(t, m[1], m[2]), clock(t, m[3], m[4])
 		if from == "" || to == "" {
 			return ""
 		}
 		return t.span(from, to)
 	}},
-	{regexp.MustCompile(`\b(\d{1,2}):(\d{2})\b`), func(t *tongue, m []string) string { return clock(t, m[1], m[2]) }},
+	{regexp.MustCompile(`(?:\b[Ss]aat )?\b(\d{1,2}):(\d{2})\b`), func(t *tongue, m []string) string { return clock(t, m[1], m[2]) }},
 	{regexp.MustCompile(`(\d+(?: \d{3})*)(?:[.,](\d{2}))? ?(?:₼|AZN\b|manat\b|манат\p{L}*)`), func(t *tongue, m []string) string {
 		manat, qepik := atoi(strings.ReplaceAll(m[1], " ", "")), atoi("0"+m[2])
 		if manat < 0 || qepik < 0 {
@@ -50,6 +50,9 @@ var patterns = []pattern{
 	}},
 	{regexp.MustCompile(`\+\d[\d ()-]{6,18}\d`), func(t *tongue, m []string) string { return phone(t, m[0]) }},
 	{regexp.MustCompile(`(\d+) ?– ?(\d+)`), func(t *tongue, m []string) string { return t.span(m[1], m[2]) }},
+	{regexp.MustCompile(`(\p{L}+)–(\p{L}+)`), func(t *tongue, m []string) string { return t.span(m[1], m[2]) }},
+	{regexp.MustCompile(`\b(\d+) / (\d+)\b`), func(t *tongue, m []string) string { return t.of(m[1], m[2]) }},
+	{regexp.MustCompile(`[*•]{2,}`), func(*tongue, []string) string { return "," }},
 	{regexp.MustCompile(`(^|[ (])[–−-](\d)`), func(t *tongue, m []string) string { return m[1] + t.minus + " " + m[2] }},
 	{regexp.MustCompile(`\b(\d+)-(\p{L}+)`), func(t *tongue, m []string) string { return t.suffixed(atoi(m[1]), m[2]) }},
 	{regexp.MustCompile(`\b(\d+)(st|nd|rd|th)\b`), func(t *tongue, m []string) string { return t.suffixed(atoi(m[1]), m[2]) }},
@@ -137,6 +140,7 @@ func (p pattern) replace(t *tongue, s string) string {
 var (
 	commas   = regexp.MustCompile(` *[,;](?: *[,;])*`)
 	stopped  = regexp.MustCompile(`([.!?:]) *,`)
+	halted   = regexp.MustCompile(`,([.!?:])`)
 	spaces   = regexp.MustCompile(` {2,}`)
 	twoStops = regexp.MustCompile(`([.!?])(?: *\.)+`)
 )
@@ -145,6 +149,7 @@ var (
 func tidy(s string) string {
 	s = commas.ReplaceAllString(s, ",")
 	s = stopped.ReplaceAllString(s, "$1")
+	s = halted.ReplaceAllString(s, "$1")
 	s = twoStops.ReplaceAllString(s, "$1")
 	return spaces.ReplaceAllString(s, " ")
 }
@@ -217,22 +222,23 @@ func isCode(w string) bool {
 	return digits > 0 && capitals > 0 || digits >= 7 || digits > 1 && leading && isNumber(w)
 }
 
+const vowels = "aeiouyəıöü" + "аеёиоуыэюя"
+
 // isAbbreviation reports whether a word in capitals can only be spelled: it has
-// no vowel, or its letters are Latin among Russian words.
+// no vowel.
 func isAbbreviation(t *tongue, w string) bool {
 	n := utf8.RuneCountInString(w)
 	if n < 2 || n > 5 {
 		return false
 	}
-	vowel, latin := false, true
+	vowel := false
 	for _, r := range w {
 		if !unicode.IsUpper(r) {
 			return false
 		}
-		vowel = vowel || strings.ContainsRune(t.vowels, lower(t.lang, r))
-		latin = latin && r < 0x250
+		vowel = vowel || strings.ContainsRune(vowels, lower(t.lang, r))
 	}
-	return !vowel || latin && t.lang == text.Ru
+	return !vowel
 }
 
 func letters(t *tongue, w string) string {

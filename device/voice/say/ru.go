@@ -30,7 +30,6 @@ var russian = tongue{
 		'm': "эм", 'n': "эн", 'o': "о", 'p': "пэ", 'q': "ку", 'r': "эр", 's': "эс", 't': "тэ", 'u': "у", 'v': "вэ", 'w': "дубль вэ",
 		'x': "икс", 'y': "игрек", 'z': "зет",
 	},
-	vowels:  "аеёиоуыэюя",
 	number:  func(n int) string { return ruNumber(n, masculine) },
 	ordinal: func(n int, next string) string { return ruOrdinal(n, endingBefore(next)) },
 	suffixed: func(n int, suffix string) string {
@@ -64,6 +63,7 @@ var russian = tongue{
 	percent: func(n int) string {
 		return ruNumber(n, masculine) + " " + ruPlural(n, "процент", "процента", "процентов")
 	},
+	of:   func(a, b string) string { return a + " из " + b },
 	span: func(from, to string) string { return from + " тире " + to },
 	masked: func(n int) string {
 		return "введено " + ruNumber(n, masculine) + " " + ruPlural(n, "знак", "знака", "знаков")

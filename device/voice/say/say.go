@@ -26,7 +26,7 @@ type Part struct {
 // are one part; a sentence's end is always the end of a part.
 func Parts(w text.Words) []Part {
 	var parts []Part
-	for i, s := range w {
+	for i, s := range joined(w) {
 		for _, r := range runs(s, span(s, i == 0)) {
 			if n := len(parts); n > 0 && parts[n-1].Lang == r.Lang {
 				parts[n-1].Text += r.Text
@@ -41,6 +41,21 @@ func Parts(w text.Words) []Part {
 	}
 	if n := len(out); n > 0 {
 		out[n-1].Ends = true
+	}
+	return out
+}
+
+// joined makes one span of neighbours that are plain words of one language: a
+// pattern may span the places of a phrase ("{n} / {all}").
+func joined(w text.Words) text.Words {
+	words := func(s text.Span) bool { return (s.Kind == text.Plain || s.Kind == text.Ordinal) && s.Say == "" }
+	var out text.Words
+	for _, s := range w {
+		if n := len(out); n > 0 && words(s) && words(out[n-1]) && s.Lang == out[n-1].Lang {
+			out[n-1].Text += s.Text
+			continue
+		}
+		out = append(out, s)
 	}
 	return out
 }
@@ -137,27 +152,25 @@ func langOf(lang text.Lang, word string) text.Lang {
 	return ""
 }
 
-// sentences cuts a part after each . ! ? that a space follows.
+// sentences cuts a part after each . ! ? that a space follows, but not after an
+// initial.
 func sentences(p Part) []Part {
 	var out []Part
-	rest := p.Text
-	for {
-		at := strings.IndexAny(rest, ".!?")
-		for at >= 0 && at+1 < len(rest) && rest[at+1] != ' ' {
-			next := strings.IndexAny(rest[at+1:], ".!?")
-			if next < 0 {
-				at = -1
-				break
-			}
-			at += 1 + next
+	from := 0
+	for i := 0; i+1 < len(p.Text); i++ {
+		if strings.IndexByte(".!?", p.Text[i]) >= 0 && p.Text[i+1] == ' ' && !isInitial(p.Text[:i]) {
+			out = appendPart(out, Part{p.Lang, p.Text[from : i+1], true})
+			from = i + 1
 		}
-		if at < 0 {
-			break
-		}
-		out = appendPart(out, Part{p.Lang, rest[:at+1], true})
-		rest = rest[at+1:]
 	}
-	return appendPart(out, Part{p.Lang, rest, false})
+	return appendPart(out, Part{p.Lang, p.Text[from:], false})
+}
+
+// isInitial reports whether text ends with a capital that stands alone.
+func isInitial(s string) bool {
+	r, n := utf8.DecodeLastRuneInString(s)
+	before, _ := utf8.DecodeLastRuneInString(s[:len(s)-n])
+	return unicode.IsUpper(r) && !unicode.IsLetter(before) && !unicode.IsDigit(before)
 }
 
 // appendPart appends what has something to sound. Punctuation alone, as between

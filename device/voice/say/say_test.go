@@ -114,6 +114,14 @@ func TestPlainWords(t *testing.T) {
 		{text.Az, "və/və ya", "və, və ya"},
 		{text.Az, "1234567890123", "on iki, otuz dörd, əlli altı, yetmiş səkkiz, doxsan, on iki, üç"},
 		{text.En, "Nothing here changes.", "Nothing here changes."},
+		{text.Az, "Addım 2 / 4", "Addım 2, cəmi 4"},
+		{text.Ru, "Шаг 2 / 4", "Шаг 2 из 4"},
+		{text.En, "Mon–Fri, 2 / 4", "Mon to Fri, 2 of 4"},
+		{text.Az, "Saat 9:30", "saat doqquz otuz"},
+		{text.Az, "Xətt yoxdur (indi).", "Xətt yoxdur, indi."},
+		{text.Ru, "до 01.03.2033 г.", "до первого марта две тысячи тридцать третьего года"},
+		{text.Az, "+994 50 *** ** 67", "üstəgəl 994 50, 67"},
+		{text.Az, "Bakı, 8 Noyabr pr. 12/3", "Bakı, 8 Noyabr prospekti 12 kəsr 3"},
 		{text.Az, "[[k'art]] <b>", "k'art b"},
 	} {
 		if got := Text(one(c.lang, text.Plain, c.in)); got != c.want {

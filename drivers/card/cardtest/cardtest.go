@@ -83,6 +83,7 @@ func watch(t *testing.T, r card.Reader) *watcher {
 	return w
 }
 
+// end stops the Watch and checks how it ends; it may be called twice.
 func (w *watcher) end() {
 	w.stop()
 	select {
@@ -175,6 +176,9 @@ func stopsWatching(t *testing.T, r Rig) {
 	if took := time.Since(begun); took > time.Second {
 		t.Errorf("Watch took %v to stop", took)
 	}
+	if len(w.events) > 0 {
+		t.Errorf("event %v though nothing happened", (<-w.events).Kind)
+	}
 }
 
 func answersNothingThere(t *testing.T, r Rig) {
@@ -204,14 +208,13 @@ func saysMute(t *testing.T, r Rig) {
 	w.want(card.MediaRemoved)
 }
 
-// connect puts a card in and opens it.
-func connect(t *testing.T, r Rig, b Behaviour) card.Card {
+// connect puts a card in and opens it, and goes on watching.
+func connect(t *testing.T, r Rig, b Behaviour) (card.Card, *watcher) {
 	t.Helper()
 	w := watch(t, r.Reader)
 	w.want(card.ReaderReady)
 	r.Insert(b)
 	w.want(card.MediaInserted)
-	w.end()
 	c, err := r.Reader.Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -221,14 +224,24 @@ func connect(t *testing.T, r Rig, b Behaviour) card.Card {
 			t.Errorf("Close = %v", err)
 		}
 	})
-	return c
+	return c, w
+}
+
+// next pulls the card out, waits until that is told, and checks that another
+// card is taken.
+func next(t *testing.T, r Rig, w *watcher) {
+	t.Helper()
+	r.Remove()
+	w.want(card.MediaRemoved)
+	w.end()
+	handsThrough(t, r)
 }
 
 // unknown is a command that no card knows; every card must answer to it.
 var unknown = []byte{0x00, 0xFE, 0x00, 0x00}
 
 func handsThrough(t *testing.T, r Rig) {
-	c := connect(t, r, Good)
+	c, _ := connect(t, r, Good)
 	if len(c.ATR()) < 2 {
 		t.Errorf("answer to reset = % X", c.ATR())
 	}
@@ -248,7 +261,7 @@ func handsThrough(t *testing.T, r Rig) {
 }
 
 func takesNext(t *testing.T, r Rig) {
-	c := connect(t, r, Leaving)
+	c, w := connect(t, r, Leaving)
 	var err error
 	for range 4 {
 		if _, err = c.Transmit(t.Context(), unknown); err != nil {
@@ -259,12 +272,11 @@ func takesNext(t *testing.T, r Rig) {
 		t.Errorf("Transmit = %v, want removed", err)
 	}
 	c.Close()
-	r.Remove()
-	handsThrough(t, r)
+	next(t, r, w)
 }
 
 func stopsWaiting(t *testing.T, r Rig) {
-	c := connect(t, r, Silent)
+	c, w := connect(t, r, Silent)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
@@ -274,25 +286,25 @@ func stopsWaiting(t *testing.T, r Rig) {
 	if took := time.Since(begun); took > 2*time.Second {
 		t.Errorf("Transmit took %v to stop", took)
 	}
-	r.Remove()
-	handsThrough(t, r)
+	next(t, r, w)
 }
 
 func losesReader(t *testing.T, r Rig) {
-	c := connect(t, r, Good)
+	c, w := connect(t, r, Good)
 	r.Stop()
 	if _, err := c.Transmit(t.Context(), unknown); !errors.Is(err, card.ErrNoReader) && !errors.Is(err, card.ErrRemoved) {
 		t.Errorf("Transmit = %v, want no reader or removed", err)
 	}
 	c.Close()
+	w.want(card.MediaRemoved, card.ReaderGone)
 	r.Start()
-	r.Remove()
-	handsThrough(t, r)
+	w.want(card.ReaderReady, card.MediaInserted)
+	next(t, r, w)
 }
 
 // resets checks that a second connection to the same card starts afresh.
 func resets(t *testing.T, r Rig) {
-	c := connect(t, r, Good)
+	c, _ := connect(t, r, Good)
 	for range 3 {
 		if _, err := c.Transmit(t.Context(), unknown); err != nil {
 			t.Fatal(err)

@@ -8,14 +8,15 @@ import (
 
 // Object identifiers of BSI TR-03110-3, A.1 and ICAO 9303-11, 6.1 and 9.2.
 const (
-	oidPACE   oid = "0.4.0.127.0.7.2.2.4"
-	oidPK     oid = "0.4.0.127.0.7.2.2.1"   // id-PK: ChipAuthenticationPublicKeyInfo
-	oidCA     oid = "0.4.0.127.0.7.2.2.3"   // id-CA: ChipAuthenticationInfo
-	oidAA     oid = "2.23.136.1.1.5"        // id-icao-mrtd-security-aaProtocolObject
-	oidPlain  oid = "0.4.0.127.0.7.1.1.4.1" // ecdsa-plain-signatures
-	maxInfos      = 64
-	idBitsOID     = "0.4.0.127.0.7.2.2.4."
+	oidPACE  oid = "0.4.0.127.0.7.2.2.4"
+	oidPK    oid = "0.4.0.127.0.7.2.2.1"   // id-PK: ChipAuthenticationPublicKeyInfo
+	oidCA    oid = "0.4.0.127.0.7.2.2.3"   // id-CA: ChipAuthenticationInfo
+	oidAA    oid = "2.23.136.1.1.5"        // id-icao-mrtd-security-aaProtocolObject
+	oidPlain oid = "0.4.0.127.0.7.1.1.4.1" // ecdsa-plain-signatures
 )
+
+// maxInfos bounds a list of SecurityInfos; real chips have under ten.
+const maxInfos = 64
 
 // A Mapping is how PACE turns the nonce into a generator, ICAO 9303-11, 4.4.3.3.
 type Mapping int
@@ -28,7 +29,15 @@ const (
 )
 
 func (m Mapping) String() string {
-	return map[Mapping]string{MappingGeneric: "GM", MappingIntegrated: "IM", MappingChip: "CAM"}[m]
+	switch m {
+	case MappingGeneric:
+		return "GM"
+	case MappingIntegrated:
+		return "IM"
+	case MappingChip:
+		return "CAM"
+	}
+	return fmt.Sprintf("Mapping(%d)", int(m))
 }
 
 // A PACEInfo is one way into the chip, ICAO 9303-11, 9.2.1.
@@ -140,7 +149,7 @@ func paceInfo(id oid) (PACEInfo, bool) {
 	if !under(id, oidPACE) {
 		return PACEInfo{}, false
 	}
-	tail := string(id[len(idBitsOID):])
+	tail := string(id[len(oidPACE)+1:])
 	if len(tail) != 3 || tail[1] != '.' {
 		return PACEInfo{}, false
 	}

@@ -1,7 +1,6 @@
 package icao
 
 import (
-	"bytes"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -15,7 +14,6 @@ const (
 	tagInt       = 0x02
 	tagBits      = 0x03
 	tagOctets    = 0x04
-	tagNull      = 0x05
 	tagOID       = 0x06
 	tagUTCTime   = 0x17
 	tagGenTime   = 0x18
@@ -216,9 +214,4 @@ func (o oid) encode() []byte {
 		}
 	}
 	return out
-}
-
-// isNullOrAbsent says whether the parameters of an algorithm are none.
-func isNullOrAbsent(params []byte) bool {
-	return len(params) == 0 || bytes.Equal(params, []byte{tagNull, 0})
 }

@@ -240,10 +240,6 @@ func (m *Messaging) MaxPlain(room int) int {
 	return max((room-header-trailer)/size*size-1, 0)
 }
 
-// MaxData is how many bytes of plain data fit into a command whose data field
-// holds at most room bytes.
-func (m *Messaging) MaxData(room int) int { return m.MaxPlain(room) }
-
 func (m *Messaging) count() {
 	for i := len(m.ssc) - 1; i >= 0; i-- {
 		if m.ssc[i]++; m.ssc[i] != 0 {

@@ -52,9 +52,11 @@ func TestFileSizeIsKnownFromItsHead(t *testing.T) {
 }
 
 // Whatever byte of a real security object is changed: what it says is either
-// refused or what it was.
+// refused or what it was. Every seventh byte is tried, beginning elsewhere in each
+// file: a brainpool signature takes its time.
 func TestFlippedBytesOfRealSecurityObjects(t *testing.T) {
-	for _, name := range []string{"DE1", "FR1", "MY1", "NZ1"} {
+	const stride = 7
+	for first, name := range []string{"DE1", "FR1", "MY1", "NZ1"} {
 		t.Run(name, func(t *testing.T) {
 			file, err := os.ReadFile("testdata/" + name + ".sod")
 			if err != nil {
@@ -64,11 +66,7 @@ func TestFlippedBytesOfRealSecurityObjects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			step := 1
-			if testing.Short() {
-				step = 7
-			}
-			for i := 0; i < len(file); i += step {
+			for i := first; i < len(file); i += stride {
 				changed := bytes.Clone(file)
 				changed[i] ^= 0x55
 				got, err := ParseSOD(changed)

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 The worked examples are points of crypto/elliptic.
+
 package icao
 
 import (

@@ -2,7 +2,6 @@ package icao
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sort"
@@ -79,7 +78,7 @@ type Certificate struct {
 	Issuer, Subject     Name
 	NotBefore, NotAfter time.Time
 	PublicKey           *PublicKey
-	KeyID, AuthorityID  []byte // nil when not given
+	KeyID               []byte // nil when not given
 	CA                  bool
 	Usage               KeyUsage // 0 when not given
 
@@ -88,9 +87,6 @@ type Certificate struct {
 	signature []byte
 	critical  oid // an extension that is critical and unknown here
 }
-
-// Fingerprint is the SHA-256 hash of the certificate.
-func (c *Certificate) Fingerprint() [32]byte { return sha256.Sum256(c.Raw) }
 
 // ValidAt says whether t lies in the certificate's validity.
 func (c *Certificate) ValidAt(t time.Time) bool {
@@ -226,7 +222,9 @@ func (c *Certificate) parseExtensions(b []byte) error {
 	return nil
 }
 
-// extension reads what decides whether a key may sign. Extended key usage is
+// extension reads what decides whether a key may sign. The authority's key
+// identifier does not: the signature tells which key it was, and states are
+// careless with it. Extended key usage is
 // known because master list signers have it critical; its content is the
 // caller's purpose, not ours.
 func (c *Certificate) extension(id oid, value []byte) (known bool, err error) {
@@ -234,13 +232,6 @@ func (c *Certificate) extension(id oid, value []byte) (known bool, err error) {
 	switch id {
 	case "2.5.29.14": // subject key identifier
 		c.KeyID, err = v.next(tagOctets)
-	case "2.5.29.35": // authority key identifier
-		seq, err := v.into(tagSeq)
-		if err != nil {
-			return true, err
-		}
-		c.AuthorityID, _, err = seq.optional(tagImplicit0)
-		return true, err
 	case "2.5.29.19": // basic constraints
 		seq, err := v.into(tagSeq)
 		if err != nil {
@@ -258,7 +249,7 @@ func (c *Certificate) extension(id oid, value []byte) (known bool, err error) {
 		if len(bits) > 2 {
 			c.Usage |= KeyUsage(bits[2])
 		}
-	case "2.5.29.37", "2.5.29.32", "2.5.29.16", "2.5.29.17", "2.5.29.18", "2.5.29.31":
+	case "2.5.29.37", "2.5.29.32", "2.5.29.35", "2.5.29.16", "2.5.29.17", "2.5.29.18", "2.5.29.31":
 	default:
 		return false, nil
 	}

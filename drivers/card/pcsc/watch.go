@@ -3,6 +3,7 @@ package pcsc
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ebfe/scard"
@@ -37,16 +38,17 @@ type slotState struct {
 }
 
 // Watch implements card.Reader. It calls seen from the caller's goroutine, and
-// starts none of its own that outlives it.
+// starts none of its own that outlives it. In one process there may be one Watch
+// at a time: the binding keeps the names of readers in a table by name.
 func (r *Reader) Watch(ctx context.Context, seen func(card.Event)) error {
 	wait := firstWait
 	for ctx.Err() == nil {
 		state := new(slotState)
 		reached, err := r.watch(ctx, state, seen)
-		state.gone(seen)
 		if ctx.Err() != nil {
 			break
 		}
+		state.gone(seen)
 		if reached {
 			wait = firstWait
 		}
@@ -125,7 +127,7 @@ func (r *Reader) follow(service *scard.Context, state *slotState, seen func(card
 	if err != nil {
 		return err
 	}
-	if state.name != "" && !contains(names, state.name) {
+	if state.name != "" && !slices.Contains(names, state.name) {
 		state.gone(seen)
 	}
 	if state.name == "" && len(names) > 0 {
@@ -146,15 +148,6 @@ func (r *Reader) follow(service *scard.Context, state *slotState, seen func(card
 		state.tell(states[1], seen)
 	}
 	return nil
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // tell compares what the daemon says with what was told last. A card that was

@@ -102,14 +102,15 @@ func (s *Slot) configDir() string { return filepath.Join(s.dir, "reader") }
 // the variable once in a process, at its first call.
 func (s *Slot) Socket() string { return filepath.Join(s.runDir(), "pcscd.comm") }
 
-// StartDaemon starts the daemon after KillDaemon, and puts the card that lies in
+// StartDaemon starts the daemon after KillDaemon or after its own end, and puts the card that lies in
 // the slot before it again.
 func (s *Slot) StartDaemon() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.daemon != nil {
+	if s.daemon != nil && !s.daemon.over() {
 		return nil
 	}
+	s.disconnect()
 	p, err := s.start()
 	if err != nil {
 		return fmt.Errorf("start pcscd: %w", err)
@@ -260,7 +261,10 @@ func (s *Slot) start() (*process, error) {
 		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(tail[max(0, len(tail)-400):])))
 	}
 	if p.private {
-		return p, inNamespace(p.pid(), loopbackUp)
+		if err := inNamespace(p.pid(), loopbackUp); err != nil {
+			p.kill()
+			return nil, fmt.Errorf("switch loopback on: %w", err)
+		}
 	}
 	return p, nil
 }
@@ -308,6 +312,16 @@ func (p *process) run() error {
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// over says whether the process has ended.
+func (p *process) over() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // kill ends the process by its own id and waits until it is gone.
 func (p *process) kill() {

@@ -241,6 +241,8 @@ func inNamespace(pid int, do func() error) error {
 	return <-done
 }
 
+// visit goes into the network namespace of a process and back. back says whether
+// the thread is home again.
 func visit(pid int, do func() error) (back bool, err error) {
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 )
 
 const (
-	markSide = 48  // dots, printed twice as large
+	markSide = 40  // dots, printed twice as large
 	codeMost = 360 // a QR code is at most this wide: 45 mm
 	bandMost = 256 // rows of one GS v 0
 	feedCut  = 0   // dots fed beyond the cutter
@@ -359,9 +359,11 @@ func rule(wide int) *dots.Bitmap {
 }
 
 func (w *writer) latticeRow() {
+	w.feed(airLattice)
+	defer w.feed(airLattice)
 	tiles := w.profile.Columns / 2
 	if w.canSet(string([]rune{latticeLeft, latticeRight})) {
-		w.text(row{text: strings.Repeat(string([]rune{latticeLeft, latticeRight}), tiles), pitch: pitchBody})
+		w.text(row{text: strings.Repeat(string([]rune{latticeLeft, latticeRight}), tiles), pitch: dots.CellH})
 		return
 	}
 	b := dots.New(w.profile.Dots, dots.CellH)
@@ -371,7 +373,7 @@ func (w *writer) latticeRow() {
 	ink, above, below := b.Crop()
 	w.feed(above)
 	w.raster(ink, 0)
-	w.feed(below + pitchBody - dots.CellH)
+	w.feed(below)
 }
 
 // code prints a QR code in the middle, as large as 45 mm allow, with the
@@ -392,8 +394,9 @@ func (w *writer) code(text string) error {
 	if size < 2 {
 		return fmt.Errorf("qr code of %d bytes on %d dots: %w", len(text), w.profile.Dots, printer.ErrTooLong)
 	}
-	w.feed(airGap)
-	defer w.feed(airGap)
+	quiet := 4 * size // four white modules above and below, too
+	w.feed(quiet)
+	defer w.feed(quiet)
 	n := len(text) + 3
 	if !w.profile.QR || realTime([]byte{byte(n), byte(n >> 8)}) >= 0 || realTime([]byte(text)) >= 0 {
 		return w.drawnCode(text, level, size)

@@ -28,15 +28,31 @@ type Options struct {
 	Profile string // a name of profiles.toml
 	Journal string // path of the file that remembers slips; "" remembers until Close
 	Log     *slog.Logger
+
+	// Patience is how long a slip may take beyond the time that its bytes are on
+	// the line and its paper on the way; 0 is five seconds. Shorter answers are
+	// waited for in proportion.
+	Patience time.Duration
 }
 
-const (
-	answerPatience = time.Second     // for a real-time reply
-	clearPatience  = 3 * time.Second // for the reply to DLE DC4 fn 8
-	printPatience  = 5 * time.Second // for a slip, beyond the time on the line and the paper's way
-	plugPatience   = time.Second     // for a path to come back
-	pollPause      = 500 * time.Millisecond
-)
+// defaultPatience is five times what a printer needs that is in order.
+const defaultPatience = 5 * time.Second
+
+// patience is how long to wait for each kind of answer.
+type patience struct {
+	print  time.Duration // for a slip, see Options.Patience
+	clear  time.Duration // for the reply to DLE DC4 fn 8
+	answer time.Duration // for a real-time reply
+	plug   time.Duration // for a path to come back
+	poll   time.Duration // between looks at a printer that doesn't speak by itself
+}
+
+func newPatience(d time.Duration) patience {
+	if d == 0 {
+		d = defaultPatience
+	}
+	return patience{print: d, clear: d * 3 / 5, answer: d / 5, plug: d / 5, poll: d / 10}
+}
 
 // A Printer is an ESC/POS printer. It does one thing at a time: calls wait for
 // each other.
@@ -46,6 +62,8 @@ type Printer struct {
 	line    serial.Options
 	journal *journal
 	log     *slog.Logger
+
+	patience patience
 
 	turn  chan struct{} // holds one token; whoever has it owns what follows
 	link  *link         // nil when unplugged
@@ -75,14 +93,15 @@ func Open(ctx context.Context, o Options) (*Printer, error) {
 		return nil, err
 	}
 	p := &Printer{
-		profile: profile,
-		encoder: newEncoder(profile),
-		line:    serial.Options{Path: o.Path, Baud: o.Baud, Flow: profile.Flow, Stall: 3 * time.Second},
-		journal: journal,
-		log:     o.Log,
-		turn:    make(chan struct{}, 1),
-		dirty:   true,
-		stub:    journal.settled,
+		profile:  profile,
+		encoder:  newEncoder(profile),
+		line:     serial.Options{Path: o.Path, Baud: o.Baud, Flow: profile.Flow, Stall: 3 * time.Second},
+		journal:  journal,
+		log:      o.Log,
+		patience: newPatience(o.Patience),
+		turn:     make(chan struct{}, 1),
+		dirty:    true,
+		stub:     journal.settled,
 	}
 	p.turn <- struct{}{}
 	if err := p.Clear(ctx); err != nil {
@@ -184,7 +203,10 @@ func (p *Printer) give() {
 func (p *Printer) connect(ctx context.Context, wait time.Duration) error {
 	if p.link != nil && p.link.up() {
 		p.link.forget()
-		return nil
+		if !p.dirty {
+			return nil
+		}
+		return p.unstop()
 	}
 	p.drop()
 	l, err := dial(ctx, p.line, p.custom(), wait)
@@ -193,6 +215,15 @@ func (p *Printer) connect(ctx context.Context, wait time.Duration) error {
 	}
 	p.log.Info("printer line opened", "profile", p.profile.Name, "baud", p.line.Baud)
 	p.link, p.dirty = l, true
+	return nil
+}
+
+// unstop lets real-time commands through to a printer that said "wait" in the
+// middle of a slip which is lost anyway.
+func (p *Printer) unstop() error {
+	if err := p.link.line.Discard(); err != nil {
+		return p.broken(lineError(err))
+	}
 	return nil
 }
 
@@ -218,7 +249,7 @@ func (p *Printer) custom() bool { return p.profile.Status[0] == "custom" }
 func (p *Printer) status(ctx context.Context) (printer.Status, error) {
 	s := printer.Status{Model: p.profile.Title, Online: true}
 	if p.custom() {
-		e, err := p.link.ask(ctx, []byte{0x10, 0x04, 20}, answerPatience, customReply)
+		e, err := p.link.ask(ctx, []byte{0x10, 0x04, 20}, p.patience.answer, customReply)
 		if err != nil {
 			return s, err
 		}
@@ -227,7 +258,7 @@ func (p *Printer) status(ctx context.Context) (printer.Status, error) {
 		return s, nil
 	}
 	for _, n := range p.profile.Status {
-		e, err := p.link.ask(ctx, []byte{0x10, 0x04, n[0] - '0'}, answerPatience, realTimeReply)
+		e, err := p.link.ask(ctx, []byte{0x10, 0x04, n[0] - '0'}, p.patience.answer, realTimeReply)
 		if err != nil {
 			return s, err
 		}
@@ -238,8 +269,8 @@ func (p *Printer) status(ctx context.Context) (printer.Status, error) {
 
 // clear empties the buffers on both sides of the line.
 func (p *Printer) clear(ctx context.Context) error {
-	if err := p.link.line.Discard(); err != nil {
-		return lineError(err)
+	if err := p.unstop(); err != nil {
+		return err
 	}
 	if p.profile.Clear == "drain" {
 		return p.drain(ctx)
@@ -254,7 +285,7 @@ func (p *Printer) clear(ctx context.Context) error {
 		}
 	}
 	command := []byte{0x10, 0x14, 8, 1, 3, 20, 1, 6, 2, 8} // DLE DC4 fn 8
-	if _, err := p.link.ask(ctx, command, clearPatience, clearedReply); err != nil {
+	if _, err := p.link.ask(ctx, command, p.patience.clear, clearedReply); err != nil {
 		return err
 	}
 	p.dirty = false
@@ -285,7 +316,7 @@ func (p *Printer) drain(ctx context.Context) error {
 		return err
 	}
 	// ESC @ drops a line begun; GS r 1 is answered when all before it is done.
-	if _, err := p.link.ask(ctx, []byte{0x1B, 0x40, 0x1D, 0x72, 1}, printPatience, sensorReply); err != nil {
+	if _, err := p.link.ask(ctx, []byte{0x1B, 0x40, 0x1D, 0x72, 1}, p.patience.print, sensorReply); err != nil {
 		return err
 	}
 	p.dirty = false

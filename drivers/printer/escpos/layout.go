@@ -53,7 +53,8 @@ const (
 	pitchSmall   = 26
 	pitchTall    = 52
 	pitchReverse = 24 // no white between the lines of a bar
-	airGap       = 16
+	airGap       = 12
+	airLattice   = 6 // above and below the ornament
 	airRule      = 6 // above and below a rule
 )
 

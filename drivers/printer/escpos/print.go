@@ -73,7 +73,7 @@ func (p *Printer) enter(slip printer.Slip, before, s State) error {
 // ready makes sure that a slip would come out: line, empty buffers, no fault,
 // paper enough.
 func (p *Printer) ready(ctx context.Context, j job) error {
-	if err := p.connect(ctx, plugPatience); err != nil {
+	if err := p.connect(ctx, p.patience.plug); err != nil {
 		return err
 	}
 	s, err := p.status(ctx)
@@ -110,7 +110,7 @@ func (p *Printer) send(ctx context.Context, id string, j job) (sent bool, err er
 		return true, err
 	}
 	wait := p.link.line.Duration(n) + time.Duration(j.dots)*time.Second/
-		time.Duration(p.profile.MMPerSecond*dots.PerMM) + printPatience
+		time.Duration(p.profile.MMPerSecond*dots.PerMM) + p.patience.print
 	if err := p.confirmed(ctx, wait, mine); err != nil {
 		return true, err
 	}
@@ -140,7 +140,7 @@ func (p *Printer) confirmed(ctx context.Context, wait time.Duration, mine func(e
 	defer func() { p.link.watch = nil }()
 	end := time.Now().Add(wait)
 	for time.Now().Before(end) {
-		err := p.link.await(ctx, pollPause, func(e event) (bool, error) {
+		err := p.link.await(ctx, p.patience.poll, func(e event) (bool, error) {
 			if e.kind == autoStatus {
 				return answered, autoStatusOf(e.data).Err()
 			}
@@ -177,8 +177,11 @@ func (p *Printer) cause(ctx context.Context, err error) error {
 	if !errors.Is(err, printer.ErrMute) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*answerPatience)
+	ctx, cancel := context.WithTimeout(ctx, 4*p.patience.answer)
 	defer cancel()
+	if err := p.unstop(); err != nil {
+		return err
+	}
 	if reason := p.clean(ctx); reason != nil && !errors.Is(reason, context.DeadlineExceeded) {
 		return reason
 	}

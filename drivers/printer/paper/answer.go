@@ -46,7 +46,6 @@ func (m *machine) recover(clear bool) {
 		m.buffer = nil
 		m.line = line{}
 	}
-	m.deliver(true) // the blade's owner pulls out what hangs there
 }
 
 // status answers DLE EOT n.

@@ -15,7 +15,7 @@ import (
 type machine struct {
 	model  Model
 	face   *dots.Face
-	letter map[string]rune
+	reader *reader
 	emit   func(Slip)
 
 	out   []byte // answers not yet on the line
@@ -97,7 +97,7 @@ const (
 
 func newMachine(model Model, emit func(Slip)) *machine {
 	face := dots.NewFace()
-	m := &machine{model: model, face: face, letter: readable(face), emit: emit, paper: printer.PaperFull, roll: -1}
+	m := &machine{model: model, face: face, reader: newReader(face), emit: emit, paper: printer.PaperFull, roll: -1}
 	m.reset()
 	m.fresh()
 	return m
@@ -231,10 +231,8 @@ func (m *machine) letterOf(code byte) {
 // glyph is the picture of a code and the letter it is read as.
 func (m *machine) glyph(code byte) (*dots.Bitmap, rune) {
 	if g, ok := m.set.glyphs[code]; ok && m.set.useGlyphs {
-		if r, ok := m.letter[string(g.Bits)]; ok {
-			return g, r
-		}
-		return g, '◆'
+		r, _ := m.reader.letter(g)
+		return g, r
 	}
 	r := rune(code)
 	if code >= 0x80 {
@@ -385,6 +383,9 @@ func (m *machine) raster(a []byte) {
 		return
 	}
 	b := &dots.Bitmap{W: word(a[2:]) * 8, H: word(a[4:]), Bits: a[6:]}
+	if text := m.reader.read(b); text != "" && a[1] == 0 {
+		m.text = append(m.text, text)
+	}
 	m.picture(b, 1+int(a[1]&1), 1+int(a[1]>>1&1))
 }
 

@@ -1,10 +1,6 @@
 package paper
 
-import (
-	"golang.org/x/text/encoding/charmap"
-
-	"kosk/drivers/printer/dots"
-)
+import "golang.org/x/text/encoding/charmap"
 
 // A Model is what a virtual printer behaves like.
 type Model struct {
@@ -51,17 +47,4 @@ func Clone58() Model {
 			73: charmap.Windows1251, 91: charmap.Windows1254,
 		},
 	}
-}
-
-// letters are those that user-defined glyphs are recognised as, so that a slip
-// can be read as text.
-const letters = "əƏ₼ğĞıİşŞçÇöÖüÜ№•–—«»“”„€"
-
-// readable maps the dots of a glyph to its letter.
-func readable(face *dots.Face) map[string]rune {
-	m := map[string]rune{}
-	for _, r := range letters {
-		m[string(face.Glyph(r).Bits)] = r
-	}
-	return m
 }

@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"kosk/drivers/printer"
@@ -128,9 +127,16 @@ func (p *Paper) SetRoll(mm int) {
 // Cover opens or closes the cover.
 func (p *Paper) Cover(open bool) { p.ask(func(m *machine) { m.cover = open }) }
 
-// Cutter blocks the blade, or frees it; a cut that failed must be recovered by
-// the host (DLE ENQ) once it is free.
-func (p *Paper) Cutter(blocked bool) { p.ask(func(m *machine) { m.cutter = blocked }) }
+// Cutter blocks the blade, or frees it, and then what hangs there uncut is taken
+// out. A cut that failed must be recovered by the host (DLE ENQ) once it is free.
+func (p *Paper) Cutter(blocked bool) {
+	p.ask(func(m *machine) {
+		m.cutter = blocked
+		if !blocked && m.stuck {
+			m.deliver(true)
+		}
+	})
+}
 
 // Mute keeps the printer from answering. It goes on printing.
 func (p *Paper) Mute(on bool) { p.ask(func(m *machine) { m.muted = on }) }
@@ -173,7 +179,7 @@ func (p *Paper) Unplug() {
 // Replug puts the cable back; the line has another device behind the same link.
 func (p *Paper) Replug() error {
 	p.Unplug()
-	master, slave, err := pty.Open()
+	master, slave, err := openPTY()
 	if err != nil {
 		return fmt.Errorf("plug paper: %w", err)
 	}
@@ -195,6 +201,32 @@ func (p *Paper) Replug() error {
 		return os.ErrClosed
 	}
 	return nil
+}
+
+// openPTY makes a pseudo terminal of which reads end when it is closed: both
+// ends are opened without blocking.
+func openPTY() (master, slave *os.File, err error) {
+	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_NONBLOCK
+	master, err = os.OpenFile("/dev/ptmx", flags, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	n := 0
+	err = control(master, func(fd int) error {
+		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+			return err
+		}
+		n, err = unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		return err
+	})
+	if err == nil {
+		slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), flags, 0)
+	}
+	if err != nil {
+		master.Close()
+		return nil, nil, err
+	}
+	return master, slave, nil
 }
 
 // relink puts the link in its place in one step.

@@ -55,6 +55,7 @@ func TestInterruptedMeansSilent(t *testing.T) {
 	d := start(t)
 	s, e := d.open(t), d.listen(t)
 	clip := soundtest.Tone(440, 10*time.Second)
+	var after []time.Duration
 	for range 5 {
 		e.reset()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -69,12 +70,14 @@ func TestInterruptedMeansSilent(t *testing.T) {
 		e.settle(t, 300*time.Millisecond)
 		_, last := e.times()
 		t.Logf("returned %v after the cut; last sample heard %v after it", returned.Sub(cut), last.Sub(cut))
-		if d := last.Sub(cut); d > 100*time.Millisecond { // 50 ms, and as much for parec and a busy machine
-			t.Errorf("still heard %v after the cut", d)
-		}
+		after = append(after, last.Sub(cut))
 		if n := time.Duration(len(e.heard())) * time.Second / 22050; n < 100*time.Millisecond {
 			t.Errorf("only %v were heard before the cut", n)
 		}
+	}
+	slices.Sort(after) // the median: a busy machine may delay any one of them
+	if d := after[len(after)/2]; d > 50*time.Millisecond {
+		t.Errorf("still heard %v after the cut", d)
 	}
 }
 

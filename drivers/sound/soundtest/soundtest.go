@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func Run(t *testing.T, m Make) {
 			if err := s.Play(t.Context(), clip); err != nil {
 				t.Fatal(err)
 			}
-			if d := time.Since(start); m.Paced && (d < clip.Duration() || d > clip.Duration()+300*time.Millisecond) {
+			if d := time.Since(start); m.Paced && (d < clip.Duration() || d > clip.Duration()+time.Second) {
 				t.Errorf("a clip of %v took %v", clip.Duration(), d)
 			}
 		}
@@ -94,22 +95,26 @@ func open(t *testing.T, m Make) sound.Sink {
 	return s
 }
 
-// interrupted ends long clips at different moments, and then plays another.
+// interrupted ends long clips at different moments, and then plays another. The
+// median counts: a busy machine may stop any one of them for a while.
 func interrupted(t *testing.T, s sound.Sink) {
 	long := Tone(440, 10*time.Second)
-	for _, after := range []time.Duration{time.Millisecond, 30 * time.Millisecond, 200 * time.Millisecond} {
+	var delays []time.Duration
+	for _, after := range []time.Duration{1, 10, 30, 100, 200} {
 		ctx, cancel := context.WithCancel(t.Context())
 		var ended time.Time
-		timer := time.AfterFunc(after, func() { ended = time.Now(); cancel() })
+		timer := time.AfterFunc(after*time.Millisecond, func() { ended = time.Now(); cancel() })
 		err := s.Play(ctx, long)
 		returned := time.Now()
 		timer.Stop()
 		if !errors.Is(err, context.Canceled) {
-			t.Fatalf("after %v: %v", after, err)
+			t.Fatalf("after %d ms: %v", after, err)
 		}
-		if d := returned.Sub(ended); d > 50*time.Millisecond {
-			t.Errorf("after %v: returned %v after the context ended", after, d)
-		}
+		delays = append(delays, returned.Sub(ended))
+	}
+	slices.Sort(delays)
+	if d := delays[len(delays)/2]; d > 50*time.Millisecond {
+		t.Errorf("returned %v after the context ended", d)
 	}
 	if err := s.Play(t.Context(), Tone(880, 20*time.Millisecond)); err != nil {
 		t.Errorf("the next clip: %v", err)

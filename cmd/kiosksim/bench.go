@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"kosk/cmd/kiosksim/rig"
+	"kosk/cmd/kiosksim/stage"
+	"kosk/cmd/kiosksim/visit"
+)
+
+type benchCommand struct {
+	Bin  string `type:"path" help:"Folder of the programs; default: beside this one."`
+	Runs int    `default:"5" help:"How often the kiosk is started."`
+}
+
+// A measure is one line of the output.
+type measure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+}
+
+// idleTime is how long the idle kiosk is watched.
+const idleTime = 10 * time.Second
+
+// Run starts the kiosk several times and prints, a line each, the median time to
+// its first painted frame, its memory, and its load while nobody is there.
+func (c benchCommand) Run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "kosk")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	server, err := stage.Serve(ctx, panelW, panelH)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	r, err := rig.Open(ctx, rig.Options{
+		Dir: dir, Bin: binaries(c.Bin), Out: filepath.Join(dir, "out"), Display: server.Display, Sound: "file",
+		Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	hands, err := stage.Open(server.Display)
+	if err != nil {
+		return err
+	}
+	defer hands.Close()
+	var starts, pss []float64
+	for range c.Runs {
+		if err := os.RemoveAll(r.Trace()); err != nil {
+			return err
+		}
+		a := visit.New(r, hands, "")
+		launched := time.Now()
+		if err := r.StartKiosk(); err != nil {
+			return err
+		}
+		if err := a.Sees(ctx, "attract"); err != nil {
+			return err
+		}
+		starts = append(starts, float64(a.FirstFrame().Sub(launched).Milliseconds()))
+		if err := a.Settles(ctx); err != nil {
+			return err
+		}
+		pss = append(pss, visit.PSSMB(r.KioskPID()))
+		if len(starts) < c.Runs {
+			r.StopKiosk()
+		}
+	}
+	load, err := idleLoad(ctx, r.KioskPID())
+	if err != nil {
+		return err
+	}
+	for _, m := range []measure{
+		{"kiosk.start_ms", median(starts), "ms"}, {"kiosk.pss_mb", median(pss), "MB"}, {"kiosk.idle_cpu_percent", load, "%"},
+	} {
+		if err := json.NewEncoder(out).Encode(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// idleLoad is the share of one processor that a process takes, in per cent.
+func idleLoad(ctx context.Context, pid int) (float64, error) {
+	before, err := cpuTime(pid)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	select {
+	case <-time.After(idleTime):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	after, err := cpuTime(pid)
+	return 100 * float64(after-before) / float64(time.Since(began)), err
+}
+
+// ticks is the kernel's clock for process times: USER_HZ, proc(5).
+const ticks = 100
+
+// cpuTime is what a process has used, user and system.
+func cpuTime(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest) // from field 3, state, on: proc(5)
+	if len(f) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
+	}
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	return time.Duration(user+system) * time.Second / ticks, nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"kosk/cmd/bus/agency"
+	"kosk/cmd/kiosksim/rig"
+	"kosk/drivers/card/vcard"
+	"kosk/drivers/printer"
+)
+
+// An order is what a command asks of the running simulator.
+type order struct {
+	Do      string `json:"do"`
+	Profile string `json:"profile,omitempty"`
+	FIN     string `json:"fin,omitempty"`
+}
+
+// profiles are the cards that can be put in.
+var profiles = map[string]vcard.Profile{
+	"genuine": {}, "tampered": {TamperedDG1: true}, "cloned": {Cloned: true}, "unknown-signer": {UnknownSigner: true},
+	"expired": {Expired: true}, "mute": {Mute: true}, "short-apdus": {ShortOnly: true},
+	"pulled-out": {RemovedAfter: 9}, "slow": {Latency: 12 * time.Millisecond, BytesPerSecond: 106000 / 8},
+}
+
+// socket is where the running simulator listens.
+func socket() string {
+	return filepath.Join(os.TempDir(), "kiosksim-"+strconv.Itoa(os.Getuid())+".sock")
+}
+
+type cardCommand struct {
+	Do      string `arg:"" enum:"in,out" help:"in or out."`
+	Profile string `default:"genuine" enum:"genuine,tampered,cloned,unknown-signer,expired,mute,short-apdus,pulled-out,slow" help:"What kind of card: ${enum}."`
+	FIN     string `help:"Whose card; the first test person's when absent."`
+}
+
+// Run puts a card in or takes it out.
+func (c cardCommand) Run(ctx context.Context, out io.Writer) error {
+	return send(ctx, out, order{Do: "card " + c.Do, Profile: c.Profile, FIN: c.FIN})
+}
+
+type paperCommand struct {
+	Do string `arg:"" enum:"out,low,in,cover-open,cover-closed,unplug,plug,mute,unmute" help:"One of ${enum}."`
+}
+
+// Run changes the printer.
+func (c paperCommand) Run(ctx context.Context, out io.Writer) error {
+	return send(ctx, out, order{Do: "paper " + c.Do})
+}
+
+type lineCommand struct {
+	Do string `arg:"" enum:"cut,restore" help:"cut or restore."`
+}
+
+// Run cuts or restores the line.
+func (c lineCommand) Run(ctx context.Context, out io.Writer) error {
+	return send(ctx, out, order{Do: "line " + c.Do})
+}
+
+// send gives an order to the running simulator and prints its answer.
+func send(ctx context.Context, out io.Writer, o order) error {
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", socket())
+	if err != nil {
+		return fmt.Errorf("no simulator is running: start one with `make run` (%w)", err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if err := json.NewEncoder(conn).Encode(o); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if answer != "ok\n" {
+		return errors.New(answer)
+	}
+	_, err = fmt.Fprintln(out, o.Do)
+	return err
+}
+
+// obey takes orders until ctx ends.
+func obey(ctx context.Context, r *rig.Rig) error {
+	_ = os.Remove(socket())
+	l, err := net.Listen("unix", socket())
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return ctx.Err()
+		}
+		answer := "ok"
+		var o order
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if err := json.NewDecoder(io.LimitReader(conn, 4096)).Decode(&o); err != nil {
+			answer = err.Error()
+		} else if err := carryOut(r, o); err != nil {
+			answer = err.Error()
+		}
+		fmt.Fprintln(conn, answer)
+		_ = conn.Close()
+	}
+}
+
+func carryOut(r *rig.Rig, o order) error {
+	switch o.Do {
+	case "card in":
+		return insert(r, o)
+	case "card out":
+		return r.Slot.Remove()
+	case "line cut":
+		r.Line.Cut()
+	case "line restore":
+		return r.Line.Restore()
+	case "paper out":
+		r.Paper.SetPaper(printer.PaperOut)
+	case "paper low":
+		r.Paper.SetPaper(printer.PaperLow)
+	case "paper in":
+		r.Paper.SetPaper(printer.PaperFull)
+	case "paper cover-open", "paper cover-closed":
+		r.Paper.Cover(o.Do == "paper cover-open")
+	case "paper mute", "paper unmute":
+		r.Paper.Mute(o.Do == "paper mute")
+	case "paper unplug":
+		r.Paper.Unplug()
+	case "paper plug":
+		return r.Paper.Replug()
+	default:
+		return fmt.Errorf("no order %q", o.Do)
+	}
+	return nil
+}
+
+func insert(r *rig.Rig, o order) error {
+	profile, known := profiles[o.Profile]
+	if !known {
+		return fmt.Errorf("no card of kind %q", o.Profile)
+	}
+	for _, p := range agency.Population() {
+		if o.FIN == "" || p.FIN == o.FIN {
+			c, err := r.Card(p, profile)
+			if err != nil {
+				return err
+			}
+			return r.Slot.Insert(c)
+		}
+	}
+	return fmt.Errorf("nobody has the FIN %q", o.FIN)
+}

@@ -1,0 +1,42 @@
+// Command kiosksim makes a kiosk of a laptop: the reference bus, a virtual chip
+// card in the real PC/SC daemon, a virtual printer, and the kiosk's own window.
+//
+// With a display it stays, and takes orders from its other commands (card, paper,
+// line). Without one it plays scripted visits and leaves what was seen, said and
+// printed in a folder.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type commands struct {
+	Run   runCommand   `cmd:"" help:"Start everything. Without a display: play the scripted visits."`
+	Visit visitCommand `cmd:"" help:"Play the scripted visits on a display of their own."`
+	Card  cardCommand  `cmd:"" help:"Put a card in or take it out of the running kiosk."`
+	Paper paperCommand `cmd:"" help:"Change the printer of the running kiosk."`
+	Line  lineCommand  `cmd:"" help:"Cut or restore the running kiosk's line to the bus."`
+	Bench benchCommand `cmd:"" help:"Measure the kiosk's start, memory and idle load; print JSON."`
+}
+
+func main() { os.Exit(run()) }
+
+// run is main with an exit code.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	k := kong.Parse(&c, kong.Name("kiosksim"), kong.Description("A laptop becomes a kiosk."), kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(os.Stdout, (*io.Writer)(nil)))
+	if err := k.Run(); err != nil {
+		k.Errorf("%s", err)
+		return 1
+	}
+	return 0
+}

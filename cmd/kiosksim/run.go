@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"kosk/cmd/bus/agency"
+	"kosk/cmd/kiosksim/rig"
+)
+
+type runCommand struct {
+	Out string `default:"out/visit" type:"path" help:"Folder for slips and logs."`
+	Bin string `type:"path" help:"Folder of the programs kiosk, kioskctl and bus; default: beside this one."`
+}
+
+// Run opens the kiosk's window on the display and stays until it is closed or
+// interrupted; without a display it plays the scripted visits.
+func (c runCommand) Run(ctx context.Context, out io.Writer) error {
+	display := os.Getenv("DISPLAY")
+	if display == "" {
+		fmt.Fprintln(out, "There is no display: playing the scripted visits on a display of their own.")
+		if err := (visitCommand{Out: c.Out, Bin: c.Bin}).Run(ctx, out); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(out, "Every visit ended as it should. Pictures, slips, speech and logs: %s\n", c.Out)
+		return err
+	}
+	if err := emptied(c.Out); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "kosk")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	r, err := rig.Open(ctx, rig.Options{
+		Dir: dir, Bin: binaries(c.Bin), Out: c.Out, Display: display, Windowed: true, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := r.StartKiosk(); err != nil {
+		return err
+	}
+	c.explain(out)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		<-r.KioskDone()
+		cancel()
+	}()
+	_ = obey(ctx, r)
+	return nil
+}
+
+// explain says how to be a citizen here.
+func (c runCommand) explain(out io.Writer) {
+	self, _ := os.Executable()
+	fmt.Fprintf(out, `The kiosk is open. The test card's access number (CAN) is %s.
+
+In another terminal:
+  %[2]s card in            put the card in   (--profile tampered, cloned, pulled-out, ...)
+  %[2]s card out           take it out
+  %[2]s paper out          the paper ends    (paper in: a new roll)
+  %[2]s line cut           the line is cut   (line restore: it is back)
+
+Keys: arrows move, Return chooses, Escape leaves, F8 plugs the headphones in, F9 pulls them out,
+F1 says where you are, F2 repeats, F10 language, F11 text, F12 contrast.
+
+Slips and logs come to %[3]s. Close the window or press Ctrl-C to end.
+`, agency.Population()[0].CAN, self, c.Out)
+}

@@ -1,0 +1,123 @@
+package escpos
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func reopened(t *testing.T, path string) *journal {
+	t.Helper()
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.close() })
+	return j
+}
+
+func TestWhatWasLeftHalfWayIsUnknownAfterAStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "slips")
+	j := reopened(t, path)
+	want := map[string]State{}
+	for state, after := range map[State]State{
+		Queued: Failed, Sending: Unknown, Sent: Unknown, Confirmed: Confirmed, Unknown: Unknown, Failed: Failed,
+	} {
+		id := "slip-" + string(state)
+		want[id] = after
+		if err := j.record(id, Queued); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.record(id, state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j = reopened(t, path) // as after a kill: the first was never closed
+	for id, state := range want {
+		if got := j.state(id); got != state {
+			t.Errorf("%s is %s, want %s", id, got, state)
+		}
+	}
+	if !j.settled {
+		t.Error("nobody is told that a piece may hang in the slot")
+	}
+	if again := reopened(t, path); again.settled || again.state("slip-sent") != Unknown {
+		t.Error("unknown doesn't stay unknown")
+	}
+}
+
+// A power cut can leave any beginning of the file.
+func TestATornJournalIsReadToItsLastWholeLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "slips")
+	j := reopened(t, path)
+	for i := range 3 {
+		id := fmt.Sprintf("slip-%d", i)
+		for _, s := range []State{Queued, Sending, Sent, Confirmed} {
+			if err := j.record(id, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(whole) {
+		cut := filepath.Join(t.TempDir(), "cut")
+		if err := os.WriteFile(cut, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j := reopened(t, cut)
+		for i := range 3 {
+			id := fmt.Sprintf("slip-%d", i)
+			begun := strings.Contains(string(whole[:n]), "sending "+id+"\n")
+			done := strings.Contains(string(whole[:n]), "confirmed "+id+"\n")
+			got := j.state(id)
+			if done && got != Confirmed || begun && !done && got != Unknown || !begun && got != "" && got != Failed {
+				t.Fatalf("cut at %d: %s is %q", n, id, got)
+			}
+		}
+		if err := j.record("next", Queued); err != nil {
+			t.Fatal(err)
+		}
+		if after := reopened(t, cut); after.state("next") != Failed {
+			t.Fatalf("cut at %d: the next line is lost", n)
+		}
+	}
+}
+
+func TestAnOldJournalIsShortened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "slips")
+	var b strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&b, "2026-11-22T02:25:12Z confirmed slip-%05d\n", i)
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := reopened(t, path)
+	if j.state("slip-09999") != Confirmed || j.state("slip-00000") != "" {
+		t.Error("the wrong slips are forgotten")
+	}
+	if err := j.record("slip-new", Queued); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Size() > journalMost {
+		t.Errorf("%d bytes, %v", info.Size(), err)
+	}
+	if reopened(t, path).state("slip-new") != Failed {
+		t.Error("what came after the shortening is lost")
+	}
+}
+
+func TestIDsThatBreakALineAreRefused(t *testing.T) {
+	j := reopened(t, filepath.Join(t.TempDir(), "slips"))
+	for _, id := range []string{"", "a b", "a\nconfirmed b"} {
+		if err := j.record(id, Queued); err == nil {
+			t.Errorf("%q was recorded", id)
+		}
+	}
+}

@@ -1,0 +1,406 @@
+// Package printertest is the suite that every make of printer passes. It works
+// a printer through its contract while the paper ends, the cover opens, the
+// blade sticks and the cable is pulled, and looks at what comes out of the slot.
+package printertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"kosk/drivers/printer"
+)
+
+// A Rig is a printer under test and the hands that cause its troubles. A nil
+// hand is a trouble that this printer can't have: its tests are skipped, with
+// that reason.
+type Rig struct {
+	Printer printer.Printer
+	Out     func() []string // text of all that came out of the slot so far
+	Clears  bool            // the printer forgets what it holds when it is told to
+
+	SetPaper func(printer.Paper)
+	SetRoll  func(mm int) // the paper ends after so many millimetres
+	Cover    func(open bool)
+	Cutter   func(blocked bool)
+	Mute     func(on bool) // prints, but doesn't answer
+	Unplug   func()
+	Replug   func()
+}
+
+// Speed is how fast the rig's paper should move, in mm a second, so that
+// troubles can come while a slip is printed.
+const Speed = 300
+
+// CopyMark is what stands on a slip printed again.
+const CopyMark = "SURƏT / КОПИЯ / COPY"
+
+const timely = 20 * time.Second // no call of a printer takes longer
+
+// Run runs the suite. open is called anew for each test, and cleans up by t.
+func Run(t *testing.T, open func(t *testing.T) Rig) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *Rig)
+	}{
+		{"a slip comes out once and is confirmed", confirmed},
+		{"all three languages come out as they were written", languages},
+		{"a healthy printer says so", healthy},
+		{"little paper is said, and prints", lowPaper},
+		{"nothing is printed without paper", noPaper},
+		{"nothing is printed with the cover open", coverOpen},
+		{"nothing is sent to a printer that doesn't answer", muteBefore},
+		{"nothing is printed while unplugged", unpluggedBefore},
+		{"paper that ends in a slip leaves it unknown", paperEnds},
+		{"what was held is gone after a clear", cleared},
+		{"a stuck blade leaves the slip unknown", cutterStuck},
+		{"a printer gone mute leaves the slip unknown", muteWithin},
+		{"a cable pulled in a slip leaves it unknown", unpluggedWithin},
+		{"a cancelled slip isn't joined to the next", cancelled},
+		{"a confirmed slip printed again is marked", again},
+		{"calls at the same time wait for each other", together},
+		{"close ends a printing at once", closing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			rig := open(t)
+			c.test(t, &rig)
+		})
+	}
+}
+
+// slip is one of a few centimetres that can be known again.
+func slip(id string) printer.Slip {
+	s := printer.Slip{ID: id, Lines: []printer.Line{{Style: printer.Heading, Text: first(id)}}}
+	for i := range 14 {
+		s.Lines = append(s.Lines, printer.Line{Text: fmt.Sprintf("sətir %d", i), Right: id})
+	}
+	s.Lines = append(s.Lines, printer.Line{Style: printer.Code, Text: "HTTPS://KOSK.EXAMPLE/" + id})
+	s.Lines = append(s.Lines, printer.Line{Style: printer.Strong, Text: last(id)})
+	return s
+}
+
+func first(id string) string { return "Əvvəl " + id }
+func last(id string) string  { return "Son " + id }
+
+// print prints a slip and checks what must always hold.
+func (r *Rig) print(t *testing.T, id string) (printer.Outcome, error) {
+	t.Helper()
+	return r.printWith(t, t.Context(), id)
+}
+
+func (r *Rig) printWith(t *testing.T, ctx context.Context, id string) (printer.Outcome, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, timely)
+	defer cancel()
+	outcome, err := r.Printer.Print(ctx, slip(id))
+	if (outcome == printer.Confirmed) != (err == nil) {
+		t.Errorf("print %s: %v with error %v", id, outcome, err)
+	}
+	if outcome == printer.Confirmed && r.whole(id, "") == 0 {
+		t.Errorf("print %s: confirmed, but it is not out:\n%s", id, strings.Join(r.Out(), "\n---\n"))
+	}
+	return outcome, err
+}
+
+// whole counts the pieces of paper that have a slip from its first line to its
+// last, and the mark.
+func (r *Rig) whole(id, mark string) int {
+	n := 0
+	for _, s := range r.Out() {
+		if strings.Contains(s, first(id)) && strings.Contains(s, last(id)) && strings.Contains(s, mark) {
+			n++
+		}
+	}
+	return n
+}
+
+// pieces counts the pieces of paper that have any of a slip.
+func (r *Rig) pieces(id string) int {
+	n := 0
+	for _, s := range r.Out() {
+		if strings.Contains(s, id) {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *Rig) mustPrint(t *testing.T, id string) {
+	t.Helper()
+	if outcome, err := r.print(t, id); outcome != printer.Confirmed {
+		t.Fatalf("print %s: %v, %v, want confirmed", id, outcome, err)
+	}
+}
+
+func (r *Rig) mustEnd(t *testing.T, id string, want printer.Outcome, reason error) {
+	t.Helper()
+	outcome, err := r.print(t, id)
+	if outcome != want || !errors.Is(err, reason) {
+		t.Fatalf("print %s: %v, %v, want %v, %v", id, outcome, err, want, reason)
+	}
+}
+
+func confirmed(t *testing.T, r *Rig) {
+	r.mustPrint(t, "A1")
+	if n := r.pieces("A1"); n != 1 {
+		t.Errorf("%d pieces came out", n)
+	}
+	if n := r.whole("A1", CopyMark); n != 0 {
+		t.Error("the first slip is marked as a copy")
+	}
+	r.mustPrint(t, "A2")
+	if r.whole("A1", "") != 1 || r.whole("A2", "") != 1 {
+		t.Errorf("two slips came out as %q", r.Out())
+	}
+}
+
+func languages(t *testing.T, r *Rig) {
+	lines := []string{"Əmək və əhali: ğış çöşü İIı", "Ёжик съел щи, ЪЭЯ", "Plain English, 12.50"}
+	s := printer.Slip{ID: "L"}
+	for _, l := range lines {
+		s.Lines = append(s.Lines, printer.Line{Text: l}, printer.Line{Style: printer.Strong, Text: l})
+	}
+	if outcome, err := r.Printer.Print(t.Context(), s); outcome != printer.Confirmed {
+		t.Fatal(outcome, err)
+	}
+	out := r.Out()
+	for _, l := range lines {
+		if len(out) != 1 || !strings.Contains(out[0], l) {
+			t.Errorf("%q isn't on %q", l, out)
+		}
+	}
+}
+
+func healthy(t *testing.T, r *Rig) {
+	s, err := r.Printer.Status(t.Context())
+	if err != nil || s.Err() != nil || !s.Online || s.Paper != printer.PaperFull || s.Model == "" {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	if err := r.Printer.Clear(t.Context()); err != nil {
+		t.Errorf("clear: %v", err)
+	}
+	if len(r.Out()) != 0 {
+		t.Errorf("asking printed %q", r.Out())
+	}
+}
+
+func lowPaper(t *testing.T, r *Rig) {
+	hand(t, r.SetPaper != nil)
+	r.SetPaper(printer.PaperLow)
+	s, err := r.Printer.Status(t.Context())
+	if err != nil || s.Paper != printer.PaperLow || s.Err() != nil {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	r.mustPrint(t, "B1")
+}
+
+func noPaper(t *testing.T, r *Rig) {
+	hand(t, r.SetPaper != nil)
+	r.SetPaper(printer.PaperOut)
+	s, err := r.Printer.Status(t.Context())
+	if err != nil || !errors.Is(s.Err(), printer.ErrNoPaper) {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	r.mustEnd(t, "C1", printer.Failed, printer.ErrNoPaper)
+	r.SetPaper(printer.PaperFull)
+	r.unmarkedOnce(t, "C1")
+}
+
+// unmarkedOnce prints a slip that never came out: it is no copy.
+func (r *Rig) unmarkedOnce(t *testing.T, id string) {
+	t.Helper()
+	if n := r.pieces(id); n != 0 {
+		t.Fatalf("%d pieces of a slip that failed came out: %q", n, r.Out())
+	}
+	r.mustPrint(t, id)
+	if r.whole(id, "") != 1 || r.whole(id, CopyMark) != 0 {
+		t.Errorf("came out as %q", r.Out())
+	}
+}
+
+func coverOpen(t *testing.T, r *Rig) {
+	hand(t, r.Cover != nil)
+	r.Cover(true)
+	r.mustEnd(t, "D1", printer.Failed, printer.ErrCoverOpen)
+	r.Cover(false)
+	r.unmarkedOnce(t, "D1")
+}
+
+func muteBefore(t *testing.T, r *Rig) {
+	hand(t, r.Mute != nil)
+	r.Mute(true)
+	r.mustEnd(t, "E1", printer.Failed, printer.ErrMute)
+	if _, err := r.Printer.Status(t.Context()); !errors.Is(err, printer.ErrMute) {
+		t.Errorf("status: %v", err)
+	}
+	r.Mute(false)
+	r.unmarkedOnce(t, "E1")
+}
+
+func unpluggedBefore(t *testing.T, r *Rig) {
+	hand(t, r.Unplug != nil)
+	r.Unplug()
+	r.mustEnd(t, "F1", printer.Failed, printer.ErrUnplugged)
+	if _, err := r.Printer.Status(t.Context()); !errors.Is(err, printer.ErrUnplugged) {
+		t.Errorf("status: %v", err)
+	}
+	r.Replug()
+	r.unmarkedOnce(t, "F1")
+}
+
+// markedAgain prints a slip that may be out already: it must be marked, and
+// nothing else of it may come.
+func (r *Rig) markedAgain(t *testing.T, id string) {
+	t.Helper()
+	before := r.pieces(id)
+	r.mustPrint(t, id)
+	if n := r.whole(id, CopyMark); n != 1 {
+		t.Errorf("%d marked copies: %q", n, r.Out())
+	}
+	if n := r.pieces(id); r.Clears && n != before+1 {
+		t.Errorf("%d pieces came out with the copy: %q", n-before, r.Out())
+	}
+}
+
+func paperEnds(t *testing.T, r *Rig) {
+	hand(t, r.SetRoll != nil && r.SetPaper != nil)
+	r.SetRoll(30)
+	r.mustEnd(t, "G1", printer.Unknown, printer.ErrNoPaper)
+	r.mustEnd(t, "G2", printer.Failed, printer.ErrNoPaper)
+	r.SetPaper(printer.PaperFull)
+	r.markedAgain(t, "G1")
+}
+
+func cleared(t *testing.T, r *Rig) {
+	hand(t, r.SetRoll != nil && r.SetPaper != nil && r.Clears)
+	r.SetRoll(30)
+	r.mustEnd(t, "H1", printer.Unknown, printer.ErrNoPaper)
+	if err := r.Printer.Clear(t.Context()); err != nil {
+		t.Fatalf("clear: %v", err)
+	}
+	before := r.pieces("H1")
+	r.SetPaper(printer.PaperFull)
+	r.mustPrint(t, "H2")
+	if n := r.pieces("H1"); n != before {
+		t.Errorf("the slip of somebody who has left went on printing: %q", r.Out())
+	}
+}
+
+func cutterStuck(t *testing.T, r *Rig) {
+	hand(t, r.Cutter != nil)
+	r.Cutter(true)
+	r.mustEnd(t, "I1", printer.Unknown, printer.ErrCutter)
+	r.mustEnd(t, "I2", printer.Failed, printer.ErrCutter)
+	r.Cutter(false)
+	r.markedAgain(t, "I1")
+}
+
+// within lets something happen while a slip is being printed.
+func within(t *testing.T, what func()) {
+	t.Helper()
+	happened := make(chan struct{})
+	timer := time.AfterFunc(150*time.Millisecond, func() { defer close(happened); what() })
+	t.Cleanup(func() {
+		if !timer.Stop() {
+			<-happened
+		}
+	})
+}
+
+func muteWithin(t *testing.T, r *Rig) {
+	hand(t, r.Mute != nil)
+	within(t, func() { r.Mute(true) })
+	r.mustEnd(t, "J1", printer.Unknown, printer.ErrMute)
+	r.Mute(false)
+	r.markedAgain(t, "J1")
+}
+
+func unpluggedWithin(t *testing.T, r *Rig) {
+	hand(t, r.Unplug != nil)
+	within(t, r.Unplug)
+	r.mustEnd(t, "K1", printer.Unknown, printer.ErrUnplugged)
+	r.mustEnd(t, "K2", printer.Failed, printer.ErrUnplugged)
+	r.Replug()
+	r.markedAgain(t, "K1")
+}
+
+func cancelled(t *testing.T, r *Rig) {
+	ctx, cancel := context.WithCancel(t.Context())
+	within(t, cancel)
+	outcome, err := r.printWith(t, ctx, "M1")
+	if outcome != printer.Unknown || !errors.Is(err, context.Canceled) {
+		t.Fatalf("print: %v, %v", outcome, err)
+	}
+	r.mustPrint(t, "M2")
+	for _, s := range r.Out() {
+		if r.Clears && strings.Contains(s, "M1") && strings.Contains(s, "M2") {
+			t.Errorf("two people's slips on one piece of paper:\n%s", s)
+		}
+	}
+}
+
+func again(t *testing.T, r *Rig) {
+	r.mustPrint(t, "N1")
+	r.markedAgain(t, "N1")
+}
+
+func together(t *testing.T, r *Rig) {
+	ended := make(chan error, 8)
+	for range cap(ended) {
+		go func() {
+			s, err := r.Printer.Status(t.Context())
+			if err == nil {
+				err = s.Err()
+			}
+			ended <- err
+		}()
+	}
+	r.mustPrint(t, "O1")
+	for range cap(ended) {
+		if err := <-ended; err != nil {
+			t.Errorf("status beside a printing: %v", err)
+		}
+	}
+}
+
+func closing(t *testing.T, r *Rig) {
+	type result struct {
+		outcome printer.Outcome
+		err     error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		outcome, err := r.Printer.Print(t.Context(), slip("P1"))
+		ended <- result{outcome, err}
+	}()
+	closed := make(chan time.Duration, 1)
+	within(t, func() {
+		start := time.Now()
+		r.Printer.Close()
+		closed <- time.Since(start)
+	})
+	if got := <-ended; got.outcome == printer.Confirmed || got.err == nil {
+		t.Errorf("a closed printer ended with %v, %v", got.outcome, got.err)
+	}
+	if took := <-closed; took > 2*time.Second {
+		t.Errorf("close took %v", took)
+	}
+	if outcome, err := r.Printer.Print(t.Context(), slip("P2")); outcome != printer.Failed || err == nil {
+		t.Errorf("print after close: %v, %v", outcome, err)
+	}
+	if err := r.Printer.Close(); err != nil {
+		t.Errorf("closed twice: %v", err)
+	}
+}
+
+// hand skips a test of a trouble that the printer can't have.
+func hand(t *testing.T, has bool) {
+	t.Helper()
+	if !has {
+		t.Skip("this printer can't be brought into that trouble")
+	}
+}
