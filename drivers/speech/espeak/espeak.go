@@ -39,15 +39,9 @@ type Synth struct {
 
 var _ speech.Synthesiser = (*Synth)(nil)
 
-// Program is espeak-ng's name, that Open looks up when it is given no other.
-const Program = "espeak-ng"
-
-// Open finds espeak-ng: path is a file, or a name to be looked up in PATH, or ""
-// for Program. It returns speech.ErrNoVoice when there is none.
+// Open finds espeak-ng: path is a file, or a name to be looked up in PATH. It
+// returns speech.ErrNoVoice when there is none.
 func Open(path string, log *slog.Logger) (*Synth, error) {
-	if path == "" {
-		path = Program
-	}
 	found, err := exec.LookPath(path)
 	if err != nil {
 		return nil, fmt.Errorf("open espeak: %w: %w", speech.ErrNoVoice, err)

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t testing.TB) *Synth {
-	s, err := Open("", slog.New(slog.DiscardHandler))
+	s, err := Open("espeak-ng", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("%v (build/deps installs espeak-ng)", err)
 	}
