@@ -42,7 +42,7 @@ type Window struct {
 	beacon  *canvas.Raster
 	root    *fyne.Container // ground, page, beacon, touch
 	touch   *kit.Touch
-	drawn   fyne.Size       // of the canvas at the last drawing
+	drawn   fyne.Size // of the canvas at the last drawing
 }
 
 // New makes the window. input is called for every touch and key, painted (when
