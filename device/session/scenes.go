@@ -473,6 +473,11 @@ func ending(v *Visit) scene.Scene {
 	}
 	s.Add(v.lead(key+".lead"), v.numberNode())
 	s.Add(v.paperNodes()...)
+	for i, row := range v.slip().Rows { // all that the slip says is seen and heard (EN 301 549, 5.1.3.16)
+		s.Add(scene.Node{
+			ID: "slip." + strconv.Itoa(i+1), Role: scene.Datum, Name: row.Label, Value: row.Value, Private: true,
+		})
+	}
 	s.Add(v.foot(false, v.finishNode())...)
 	return s
 }
