@@ -13,6 +13,11 @@ func (k *Kiosk) present() {
 	moved := k.focus != "" && k.focus != k.said
 	k.said, k.shown = k.focus, s
 	k.Show(scene.View{Scene: s, Focus: k.focus, Ring: k.ring, TextSize: k.visit.TextSize, Contrast: k.visit.Contrast})
+	if starts := k.visit.Voice && !k.Voice.Enabled(); starts {
+		k.Voice.Scene(s, k.focus)
+		k.Voice.Enable(true) // greets, and reads the scene itself
+		return
+	}
 	k.Voice.Enable(k.visit.Voice)
 	if moved && !fresh {
 		k.Voice.Focus(s, k.focus)

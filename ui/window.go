@@ -40,7 +40,9 @@ type Window struct {
 	shown   time.Time
 	told    bool
 	beacon  *canvas.Raster
-	sized   fyne.Size
+	root    *fyne.Container // ground, page, beacon, touch
+	touch   *kit.Touch
+	drawn   fyne.Size // of the canvas at the last drawing
 }
 
 // New makes the window. input is called for every touch and key, painted (when
@@ -56,7 +58,9 @@ func New(app fyne.App, panel Panel, input func(scene.Input), painted func(layout
 	} else {
 		w.window.Resize(fyne.NewSize(float32(panel.W), float32(panel.H)))
 	}
-	w.window.SetContent(container.New(watch{w}, w.beacon))
+	w.touch = kit.NewTouch(w.touched)
+	w.root = container.New(watch{w}, w.beacon, w.touch)
+	w.window.SetContent(w.root)
 	w.listen()
 	return w
 }
@@ -79,6 +83,7 @@ const smallest = 320
 func (w *Window) draw() {
 	c := w.window.Canvas()
 	size, scale := c.Size(), c.Scale()
+	w.drawn = size
 	if w.view.Scene.ID == "" || size.Width < smallest || size.Height < smallest {
 		return // nothing to show yet, or the window has not got its size
 	}
@@ -91,12 +96,13 @@ func (w *Window) draw() {
 		W: px, H: size.Height * scale, PxPerMM: px / mm, Measure: kit.Measure,
 	})
 	pal := housetheme.PaletteOf(w.view.Contrast)
-	page := kit.Build(w.drawing, scale, pal.Pressed, w.touched)
+	page := kit.Build(w.drawing, scale, pal.Pressed)
+	w.touch.Over(page)
 	ground := canvas.NewRectangle(w.drawing.Ground)
 	w.shown, w.told = time.Now(), false
 	w.beacon = canvas.NewRaster(w.frame)
-	w.window.SetContent(container.New(watch{w}, ground, page, w.beacon))
-	c.Focus(nil)
+	w.root.Objects = []fyne.CanvasObject{ground, page.Object, w.beacon, w.touch}
+	w.root.Refresh()
 }
 
 // touched turns a touch into an input: the turn of a page is a focus on the
@@ -133,7 +139,7 @@ func (w *Window) report() layout.Painted {
 	return p
 }
 
-// watch lays the window's three layers over each other and draws the view anew
+// watch lays the window's layers over each other and draws the view anew
 // when the window gets its size.
 type watch struct{ w *Window }
 
@@ -147,8 +153,8 @@ func (l watch) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 		}
 		o.Resize(size)
 	}
-	if l.w.sized != size {
-		l.w.sized = size
+	if now := l.w.window.Canvas().Size(); now != l.w.drawn {
+		l.w.drawn = now
 		fyne.Do(l.w.draw)
 	}
 }

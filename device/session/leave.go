@@ -114,7 +114,10 @@ func (v *Visit) cardOut() []Effect {
 	}
 	bye := text.Key("parting.card")
 	switch v.State {
-	case Ending, Answering:
+	case Ending:
+		if !v.Printed { // the slip, or the code in its place, is still to be taken
+			return nil
+		}
 		bye = "parting.thanks"
 	case Sending:
 		bye = "parting.sent"

@@ -93,11 +93,11 @@ var rules = []rule{
 
 	{Answering, PrintAsked{}, to(Answering), printNow},
 	{Answering, SlipPrinted{}, to(Answering), printed},
-	{Answering, Finished{}, to(TakingCard, Parting), finish},
+	{Answering, Finished{}, to(TakingCard, Parting, Answering), finish},
 	{Answering, WentBack{}, to(Filling), func(v *Visit, _ Event) (State, []Effect) { v.Found = nil; return Filling, nil }},
 
 	{Ending, SlipPrinted{}, to(Ending), printed},
-	{Ending, Finished{}, to(TakingCard, Parting), finish},
+	{Ending, Finished{}, to(TakingCard, Parting, Ending), finish},
 
 	{Failing, Retried{}, to(AskingCard, AskingCAN, Filling, Home, Consenting), retry},
 	{Failing, CardIn{}, to(AskingCAN, Failing), cardAgain},
@@ -374,8 +374,14 @@ func printed(v *Visit, e Event) (State, []Effect) {
 	return v.State, nil
 }
 
-// finish ends a visit that went its way.
-func finish(v *Visit, _ Event) (State, []Effect) { return v.end("parting.thanks") }
+// finish ends a visit that went its way. While the slip is still coming out it
+// does nothing: who leaves early finds no slip, and the next person would.
+func finish(v *Visit, _ Event) (State, []Effect) {
+	if v.Printing {
+		return v.State, nil
+	}
+	return v.end("parting.thanks")
+}
 
 func retry(v *Visit, _ Event) (State, []Effect) {
 	f := v.Fault

@@ -76,7 +76,7 @@ func (v *Visit) foot(back bool, next scene.Node) []scene.Node {
 	if back {
 		nodes = append(nodes, scene.Node{ID: "back", Role: scene.Back, Name: v.in("back"), Action: WentBack{}})
 	}
-	if v.State != Home && v.State != Open {
+	if v.State != Home && v.State != Open && v.State != Ending && v.State != Answering {
 		nodes = append(nodes, scene.Node{ID: "leave", Role: scene.Leave, Name: v.in("leave"), Action: Cancelled{}})
 	}
 	nodes = append(nodes,
@@ -189,8 +189,10 @@ func askingCAN(v *Visit) scene.Scene {
 	}
 	s.Add(
 		scene.Node{ID: "field", Role: scene.Field, Tone: tone, Name: v.in("can.label"), Value: text.Say(v.Lang, text.Digits, spaced(v.Typed, 3)), Hint: v.in("can.hint")},
-		scene.Node{ID: "figure", Role: scene.Figure, Icon: "figure-can", Name: v.in("can.figure")},
 	)
+	if v.TextSize < scene.TextLarge { // larger words need the room; the lead says the same
+		s.Add(scene.Node{ID: "figure", Role: scene.Figure, Icon: "figure-can", Name: v.in("can.figure")})
+	}
 	s.Add(v.keypad()...)
 	s.Add(v.foot(true, v.entered("can.next", len(v.Typed) == canDigits))...)
 	return s
@@ -455,7 +457,7 @@ func answering(v *Visit) scene.Scene {
 	if !v.Printed && !v.Printing {
 		s.Add(scene.Node{ID: "print", Role: scene.Button, Icon: "printer", Name: v.in("answer.print"), Action: PrintAsked{}})
 	}
-	s.Add(v.foot(true, scene.Node{ID: "finish", Name: v.in("result.finish"), Action: Finished{}, Primary: true})...)
+	s.Add(v.foot(true, v.finishNode())...)
 	return s
 }
 
@@ -471,8 +473,13 @@ func ending(v *Visit) scene.Scene {
 	}
 	s.Add(v.lead(key+".lead"), v.numberNode())
 	s.Add(v.paperNodes()...)
-	s.Add(v.foot(false, scene.Node{ID: "finish", Name: v.in("result.finish"), Action: Finished{}, Primary: true})...)
+	s.Add(v.foot(false, v.finishNode())...)
 	return s
+}
+
+// finishNode ends the visit, once the slip is out or given up.
+func (v *Visit) finishNode() scene.Node {
+	return scene.Node{ID: "finish", Name: v.in("result.finish"), Action: Finished{}, Primary: true, Unavailable: v.Printing}
 }
 
 // paperNodes say how the slip fares; without paper the receipt is a code on the
@@ -505,7 +512,7 @@ func failing(v *Visit) scene.Scene {
 		s.Add(v.foot(false, scene.Node{ID: "retry", Name: v.in("problem.again"), Action: Retried{}, Primary: true})...)
 		return s
 	}
-	s.Add(v.foot(false, scene.Node{ID: "finish", Name: v.in("result.finish"), Action: Finished{}, Primary: true})...)
+	s.Add(v.foot(false, v.finishNode())...)
 	return s
 }
 

@@ -197,6 +197,8 @@ func (v *Visit) Idle() time.Duration {
 		return 0
 	}
 	switch {
+	case v.State == Ending && !v.CardIn:
+		return 20 * time.Second
 	case v.Voice:
 		return 300 * time.Second
 	case v.Holder != nil:

@@ -28,7 +28,7 @@ func (v *Visit) slip() receipt.Slip {
 		for _, d := range v.Outcome.Data {
 			data = append(data, Found{ID: d.ID, Value: d.Value, Lang: d.Lang, Register: d.Register})
 		}
-		s.Rows = v.foundRows(data)
+		s.Rows = append(v.askedRows(), v.foundRows(data)...)
 		s.Next = v.in("slip_next.done")
 	case Accepted:
 		s.Kind, s.Rows, s.Next = receipt.Accepted, v.askedRows(), v.in("slip_next.accepted")
@@ -64,7 +64,7 @@ func (v *Visit) foundRows(data []Found) []receipt.Row {
 		rows = append(rows, receipt.Row{Label: d.Label.In(v.Lang), Value: v.value(d, f)})
 	}
 	if len(rows) > 0 {
-		rows[len(rows)-1].Source = v.in("source.register", text.Arg{Name: "register", Words: v.Service.Register.In(v.Lang)})
+		rows[len(rows)-1].Source = v.Service.Register.In(v.Lang)
 	}
 	return rows
 }
