@@ -83,7 +83,7 @@ var dwellings = []home{
 	{"github.com/tarm/serial", []string{"drivers/serial"}, nil},
 
 	{"github.com/go-fonts/dejavu", []string{"drivers/printer/dots"}, []string{"build/rules"}},
-	{"golang.org/x/image", []string{"drivers/printer"}, []string{"build/rules", "ui"}},
+	{"golang.org/x/image", []string{"build/picture", "drivers/printer"}, []string{"build/rules", "ui"}},
 	{"github.com/boombuler/barcode", []string{"drivers/printer/dots", "ui/kit"}, nil}, // one code on paper, one on the screen
 
 	{"go.etcd.io/bbolt", []string{"offline/queue"}, nil},
@@ -98,7 +98,7 @@ var dwellings = []home{
 
 	{"github.com/BurntSushi/toml", []string{"device/catalogue", "device/config", "device/text", "drivers/printer/escpos"}, nil},
 	{"golang.org/x/text", []string{"device/text", "drivers/printer"}, []string{"device", "drivers"}},
-	{"golang.org/x/sys", []string{"cmd/bus", "drivers", "offline/queue"}, nil},
+	{"golang.org/x/sys", []string{"cmd/bus", "cmd/kioskctl", "drivers", "offline/queue"}, nil},
 	{"github.com/alecthomas/kong", []string{"cmd"}, nil},
 	{"github.com/jezek/xgb", []string{"cmd/kiosksim"}, nil}, // hands at the X server
 
