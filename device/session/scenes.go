@@ -238,19 +238,20 @@ func spaced(s string, n int) string {
 	return out
 }
 
-func (v *Visit) waiting(id State, title, under text.Key) scene.Scene {
+func (v *Visit) waiting(id State, title, under text.Key, more ...scene.Node) scene.Scene {
 	s := v.scene(id, scene.Waiting, v.in(title))
 	s.Add(scene.Node{ID: "progress", Role: scene.Progress, Icon: "wait", Name: v.in(under)})
+	s.Add(more...)
 	s.Add(v.foot(false, scene.Node{})...)
 	return s
 }
 
 func reading(v *Visit) scene.Scene {
-	s := v.waiting(Reading, "reading.title", "reading.lead")
+	var early []scene.Node
 	if v.Early != "" {
-		s.Add(scene.Node{ID: "early", Role: scene.Note, Name: v.in("reading.hello", v.name(v.Early)), Private: true})
+		early = []scene.Node{{ID: "early", Role: scene.Note, Name: v.in("reading.hello", v.name(v.Early)), Private: true}}
 	}
-	return s
+	return v.waiting(Reading, "reading.title", "reading.lead", early...)
 }
 
 func prefilling(v *Visit) scene.Scene {
@@ -259,11 +260,11 @@ func prefilling(v *Visit) scene.Scene {
 func looking(v *Visit) scene.Scene { return v.waiting(Looking, "looking.title", "looking.lead") }
 
 func sending(v *Visit) scene.Scene {
-	s := v.waiting(Sending, "sending.title", "sending.lead")
+	var number []scene.Node
 	if v.Number != "" {
-		s.Add(v.numberNode())
+		number = []scene.Node{v.numberNode()}
 	}
-	return s
+	return v.waiting(Sending, "sending.title", "sending.lead", number...)
 }
 
 func (v *Visit) name(given string) text.Arg {
