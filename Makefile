@@ -40,7 +40,7 @@ test: check build
 check: deps tools
 	@$(call silent,2m $(OUT)/tools/gofumpt -l .,not formatted (mend with make format))
 	$(within) 20m go vet ./...
-	$(within) 10m $(OUT)/tools/staticcheck ./...
+	$(within) 10m $(OUT)/tools/staticcheck -checks all ./...
 	@$(call silent,5m $(OUT)/tools/deadcode -test ./...,dead code)
 	$(within) 5m go test ./build/rules
 
@@ -48,7 +48,7 @@ build: deps
 	$(within) 20m go build -o $(OUT)/bin/ ./cmd/...
 
 deps:
-	$(within) 20m build/deps
+	@$(within) 20m build/deps
 	@$(within) 10m go mod download
 
 tools: deps
