@@ -52,6 +52,17 @@ func (k *Kiosk) erased() {
 	}
 }
 
+// chosen is what the round key means: the node with the focus, or, on a field,
+// that what was typed is complete.
+func (k *Kiosk) chosen() string {
+	if n := k.shown.Find(k.focus); n != nil && n.Role == scene.Field {
+		if next := k.shown.Role(scene.Next); next != nil {
+			return next.ID
+		}
+	}
+	return k.focus
+}
+
 // events are the commands that mean the same in every scene.
 var events = map[scene.Command]session.Event{
 	scene.GoBack:        session.WentBack{},
@@ -90,7 +101,7 @@ func (k *Kiosk) command(ctx context.Context, c scene.Command) {
 	case scene.FocusPrevious:
 		k.focus = k.shown.Move(k.focus, -1, k.visit.Voice)
 	case scene.Select:
-		k.activate(ctx, k.focus)
+		k.activate(ctx, k.chosen())
 		return
 	default:
 		k.Voice.Command(c, k.shown, k.focus)

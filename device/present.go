@@ -13,6 +13,11 @@ func (k *Kiosk) present() {
 	moved := k.focus != "" && k.focus != k.said
 	k.said, k.shown = k.focus, s
 	k.Show(scene.View{Scene: s, Focus: k.focus, Ring: k.ring, TextSize: k.visit.TextSize, Contrast: k.visit.Contrast})
+	if starts := k.visit.Voice && !k.Voice.Enabled(); starts {
+		k.Voice.Scene(s, k.focus)
+		k.Voice.Enable(true) // greets, and reads the scene itself
+		return
+	}
 	k.Voice.Enable(k.visit.Voice)
 	if moved && !fresh {
 		k.Voice.Focus(s, k.focus)
@@ -21,13 +26,15 @@ func (k *Kiosk) present() {
 	k.Voice.Scene(s, k.focus)
 }
 
-// refocus keeps the focus in the scene: on the title for who listens, on the
-// first thing to do for who uses keys.
+// refocus keeps the focus in the scene: for who listens, on the field to type in
+// or on the title; for who uses keys, on the first thing to do.
 func (k *Kiosk) refocus(s *scene.Scene, fresh bool) {
 	if !fresh && s.Find(k.focus) != nil {
 		return
 	}
 	switch {
+	case k.visit.Voice && s.Role(scene.Field) != nil:
+		k.focus = s.Role(scene.Field).ID
 	case k.visit.Voice:
 		k.focus = "title"
 	case k.ring:

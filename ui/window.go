@@ -40,8 +40,9 @@ type Window struct {
 	shown   time.Time
 	told    bool
 	beacon  *canvas.Raster
-	root    *fyne.Container // ground, page, beacon
-	drawn   fyne.Size       // of the canvas at the last drawing
+	root    *fyne.Container // ground, page, beacon, touch
+	touch   *kit.Touch
+	drawn   fyne.Size // of the canvas at the last drawing
 }
 
 // New makes the window. input is called for every touch and key, painted (when
@@ -57,7 +58,8 @@ func New(app fyne.App, panel Panel, input func(scene.Input), painted func(layout
 	} else {
 		w.window.Resize(fyne.NewSize(float32(panel.W), float32(panel.H)))
 	}
-	w.root = container.New(watch{w}, w.beacon)
+	w.touch = kit.NewTouch(w.touched)
+	w.root = container.New(watch{w}, w.beacon, w.touch)
 	w.window.SetContent(w.root)
 	w.listen()
 	return w
@@ -94,11 +96,12 @@ func (w *Window) draw() {
 		W: px, H: size.Height * scale, PxPerMM: px / mm, Measure: kit.Measure,
 	})
 	pal := housetheme.PaletteOf(w.view.Contrast)
-	page := kit.Build(w.drawing, scale, pal.Pressed, w.touched)
+	page := kit.Build(w.drawing, scale, pal.Pressed)
+	w.touch.Over(page)
 	ground := canvas.NewRectangle(w.drawing.Ground)
 	w.shown, w.told = time.Now(), false
 	w.beacon = canvas.NewRaster(w.frame)
-	w.root.Objects = []fyne.CanvasObject{ground, page, w.beacon}
+	w.root.Objects = []fyne.CanvasObject{ground, page.Object, w.beacon, w.touch}
 	w.root.Refresh()
 }
 
@@ -136,7 +139,7 @@ func (w *Window) report() layout.Painted {
 	return p
 }
 
-// watch lays the window's three layers over each other and draws the view anew
+// watch lays the window's layers over each other and draws the view anew
 // when the window gets its size.
 type watch struct{ w *Window }
 

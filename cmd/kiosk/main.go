@@ -29,7 +29,7 @@ type flags struct {
 func main() {
 	var f flags
 	kong.Parse(&f, kong.Name("kiosk"), kong.Description("The firmware of the Köşk self-service kiosk."))
-	if err := run(f); err != nil && !errors.Is(err, context.Canceled) {
+	if err := run(f); err != nil {
 		fmt.Fprintln(os.Stderr, "kiosk:", err)
 		os.Exit(1)
 	}
@@ -90,8 +90,12 @@ func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine
 		ended <- err
 	}()
 	w.Fyne().ShowAndRun()
+	told := ctx.Err() != nil
 	cancel()
-	return <-ended
+	if err := <-ended; !told && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // pinScale makes one of Fyne's units one pixel: sizes here are millimetres.

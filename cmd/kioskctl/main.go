@@ -1,11 +1,12 @@
 // Command kioskctl is the field technician's tool: it makes a machine a kiosk
 // and finds out what is wrong with one. It never shows a citizen's data.
 //
-// One file per command. Start with `kioskctl enrol`.
+// One file per command. Start with `kioskctl enrol`, then `kioskctl check`.
 package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -16,7 +17,15 @@ import (
 
 type commands struct {
 	Enrol enrolCommand `cmd:"" help:"Make this machine a kiosk of a bus, with a one-time code from 'bus station add'."`
+	Check checkCommand `cmd:"" help:"Test every part of this kiosk and say what to do about what fails."`
 }
+
+// The exit codes.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
 
 func main() { os.Exit(run()) }
 
@@ -25,11 +34,17 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
-	k := kong.Parse(&c, kong.Name("kioskctl"), kong.Description("The field technician's tool."), kong.UsageOnError(),
+	k := kong.Must(&c, kong.Name("kioskctl"), kong.Description("The field technician's tool."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(os.Stdout, (*io.Writer)(nil)))
-	if err := k.Run(); err != nil {
+	parsed, err := k.Parse(os.Args[1:])
+	if err != nil {
 		k.Errorf("%s", err)
-		return 1
+		fmt.Fprintln(os.Stderr, "see kioskctl --help")
+		return exitUsage
 	}
-	return 0
+	if err := parsed.Run(); err != nil {
+		k.Errorf("%s", err)
+		return exitFailed
+	}
+	return exitOK
 }

@@ -239,19 +239,20 @@ func spaced(s string, n int) string {
 	return out
 }
 
-func (v *Visit) waiting(id State, title, under text.Key) scene.Scene {
+func (v *Visit) waiting(id State, title, under text.Key, more ...scene.Node) scene.Scene {
 	s := v.scene(id, scene.Waiting, v.in(title))
 	s.Add(scene.Node{ID: "progress", Role: scene.Progress, Icon: "wait", Name: v.in(under)})
+	s.Add(more...)
 	s.Add(v.foot(false, scene.Node{})...)
 	return s
 }
 
 func reading(v *Visit) scene.Scene {
-	s := v.waiting(Reading, "reading.title", "reading.lead")
+	var early []scene.Node
 	if v.Early != "" {
-		s.Add(scene.Node{ID: "early", Role: scene.Note, Name: v.in("reading.hello", v.name(v.Early)), Private: true})
+		early = []scene.Node{{ID: "early", Role: scene.Note, Name: v.in("reading.hello", v.name(v.Early)), Private: true}}
 	}
-	return s
+	return v.waiting(Reading, "reading.title", "reading.lead", early...)
 }
 
 func prefilling(v *Visit) scene.Scene {
@@ -260,11 +261,11 @@ func prefilling(v *Visit) scene.Scene {
 func looking(v *Visit) scene.Scene { return v.waiting(Looking, "looking.title", "looking.lead") }
 
 func sending(v *Visit) scene.Scene {
-	s := v.waiting(Sending, "sending.title", "sending.lead")
+	var number []scene.Node
 	if v.Number != "" {
-		s.Add(v.numberNode())
+		number = []scene.Node{v.numberNode()}
 	}
-	return s
+	return v.waiting(Sending, "sending.title", "sending.lead", number...)
 }
 
 func (v *Visit) name(given string) text.Arg {
@@ -482,6 +483,11 @@ func ending(v *Visit) scene.Scene {
 	}
 	s.Add(v.lead(key+".lead"), v.numberNode())
 	s.Add(v.paperNodes()...)
+	for i, row := range v.slip().Rows { // all that the slip says is seen and heard (EN 301 549, 5.1.3.16)
+		s.Add(scene.Node{
+			ID: "slip." + strconv.Itoa(i+1), Role: scene.Datum, Name: row.Label, Value: row.Value, Private: true,
+		})
+	}
 	s.Add(v.foot(false, v.finishNode())...)
 	return s
 }

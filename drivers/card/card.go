@@ -20,6 +20,8 @@ import (
 var (
 	// ErrNoReader says that there is no reader, or that the service which owns it is gone.
 	ErrNoReader = errors.New("no card reader")
+	// ErrNoService says that the service which owns the readers is gone: an ErrNoReader, too.
+	ErrNoService = fmt.Errorf("%w: card service does not run", ErrNoReader)
 	// ErrNoCard says that the slot is empty.
 	ErrNoCard = errors.New("no card")
 	// ErrRemoved says that the card left while it was spoken to.
@@ -81,6 +83,20 @@ type Reader interface {
 	Watch(ctx context.Context, seen func(Event)) error
 	// Connect opens the card in the slot for exclusive use.
 	Connect(ctx context.Context) (Card, error)
+}
+
+// A Slot is what a reader's slot holds.
+type Slot struct {
+	Reader string // the reader's name as its service gives it
+	Card   bool   // a card lies in it
+	Mute   bool   // the card does not answer
+}
+
+// A Looker is a Reader that says at once what its slot holds and leaves the card
+// alone: for self-tests, also beside a kiosk that runs.
+type Looker interface {
+	// Look returns what is there now. Errors: ErrNoService, ErrNoReader, ctx's.
+	Look(ctx context.Context) (Slot, error)
 }
 
 // A Card is one card, from Connect to Close.

@@ -17,30 +17,28 @@ import (
 	"kosk/ui/layout"
 )
 
-// Build makes the objects of a drawing. touched is called with a node's id when
-// a press that began on it ends on it. scale is the canvas's pixels a unit.
-func Build(d layout.Drawing, scale float32, pressed color.NRGBA, touched func(id string)) fyne.CanvasObject {
+// A Page is a drawing as Fyne's objects.
+type Page struct {
+	Object  fyne.CanvasObject
+	drawing layout.Drawing
+	boxes   []*canvas.Rectangle // by element; nil for what is no box
+	pressed color.NRGBA
+	scale   float32 // pixels a unit
+}
+
+// Build makes the objects of a drawing. scale is the canvas's pixels a unit,
+// pressed the colour of a box that is touched.
+func Build(d layout.Drawing, scale float32, pressed color.NRGBA) *Page {
+	p := &Page{drawing: d, scale: scale, pressed: pressed}
 	var objects []fyne.CanvasObject
-	var boxes []*canvas.Rectangle
 	for _, e := range d.Elements {
 		o := element(e, scale)
 		objects = append(objects, o)
-		r, _ := o.(*canvas.Rectangle)
-		boxes = append(boxes, r)
+		box, _ := o.(*canvas.Rectangle)
+		p.boxes = append(p.boxes, box)
 	}
-	for _, t := range d.Targets {
-		if !t.Touch {
-			continue
-		}
-		var box *canvas.Rectangle
-		if t.Pressed >= 0 {
-			box = boxes[t.Pressed]
-		}
-		w := newTouch(t.ID, box, pressed, touched)
-		place(w, t.Rect, scale)
-		objects = append(objects, w)
-	}
-	return container.NewWithoutLayout(objects...)
+	p.Object = container.NewWithoutLayout(objects...)
+	return p
 }
 
 func place(o fyne.CanvasObject, r layout.Rect, scale float32) {

@@ -7,55 +7,82 @@ import (
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/widget"
+
+	"kosk/ui/layout"
 )
 
-// touch is an unseen place that can be touched. It fires when a press that
-// began on it ends on it (VVSG 2.0, 7.2-H; WCAG 2.5.2), and darkens its box
-// while it is pressed.
-type touch struct {
+// Touch takes every touch of the window. It lies unseen over the page and stays
+// when the page is drawn anew, so that a finger that is down while something
+// changes loses nothing. A node fires when a press that began on it ends on it
+// (VVSG 2.0, 7.2-H; WCAG 2.5.2); while it is pressed, its box is darker.
+type Touch struct {
 	widget.BaseWidget
-	id      string
-	box     *canvas.Rectangle
-	pressed color.NRGBA
-	usual   color.Color
-	fire    func(id string)
+	fire func(id string)
+
+	page  *Page
+	down  string // id of the node under the finger, "" for none
+	dark  *canvas.Rectangle
+	usual color.Color
 }
 
-var (
-	_ fyne.Tappable     = (*touch)(nil)
-	_ desktop.Mouseable = (*touch)(nil)
-)
+var _ desktop.Mouseable = (*Touch)(nil)
 
-func newTouch(id string, box *canvas.Rectangle, pressed color.NRGBA, fire func(string)) *touch {
-	t := &touch{id: id, box: box, pressed: pressed, fire: fire}
+// NewTouch makes the layer. fire is called with the id of the node touched.
+func NewTouch(fire func(id string)) *Touch {
+	t := &Touch{fire: fire}
 	t.ExtendBaseWidget(t)
 	return t
 }
 
-// Tapped is called by Fyne when a press began and ended here.
-func (t *touch) Tapped(*fyne.PointEvent) { t.fire(t.id) }
+// Over puts the layer over a page.
+func (t *Touch) Over(p *Page) { t.page = p }
 
-// MouseDown darkens the box, so that the touch is seen at once.
-func (t *touch) MouseDown(*desktop.MouseEvent) {
-	if t.box == nil {
-		return
+// at is the node under a point, or nil.
+func (t *Touch) at(p fyne.Position) *layout.Target {
+	if t.page == nil {
+		return nil
 	}
-	t.usual = t.box.FillColor
-	t.box.FillColor = t.pressed
-	t.box.Refresh()
+	for i := range t.page.drawing.Targets {
+		n := &t.page.drawing.Targets[i]
+		if n.Touch && n.Rect.Holds(p.X*t.page.scale, p.Y*t.page.scale) {
+			return n
+		}
+	}
+	return nil
 }
 
-// MouseUp gives the box its colour back.
-func (t *touch) MouseUp(*desktop.MouseEvent) {
-	if t.box == nil || t.usual == nil {
+// MouseDown darkens what is touched, so that the touch is seen at once.
+func (t *Touch) MouseDown(e *desktop.MouseEvent) {
+	n := t.at(e.Position)
+	if n == nil {
 		return
 	}
-	t.box.FillColor = t.usual
-	t.usual = nil
-	t.box.Refresh()
+	t.down = n.ID
+	if n.Pressed < 0 {
+		return
+	}
+	if box := t.page.boxes[n.Pressed]; box != nil {
+		t.dark, t.usual = box, box.FillColor
+		box.FillColor = t.page.pressed
+		box.Refresh()
+	}
+}
+
+// MouseUp ends the press, and fires if it ends where it began.
+func (t *Touch) MouseUp(e *desktop.MouseEvent) {
+	if t.dark != nil {
+		t.dark.FillColor = t.usual
+		t.dark.Refresh()
+		t.dark = nil
+	}
+	began := t.down
+	t.down = ""
+	if n := t.at(e.Position); n != nil && n.ID == began {
+		t.fire(began)
+	}
 }
 
 // CreateRenderer draws nothing.
-func (t *touch) CreateRenderer() fyne.WidgetRenderer {
+func (t *Touch) CreateRenderer() fyne.WidgetRenderer {
 	return widget.NewSimpleRenderer(canvas.NewRectangle(color.Transparent))
 }

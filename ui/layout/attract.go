@@ -61,22 +61,9 @@ func (p *pen) attractDrawFoot(m, w, y float32) {
 	for i, t := range tools {
 		r := Rect{m + float32(i%cols)*(tw+gap), at + float32(i/cols)*(high+gap), tw, high}
 		el := p.box(r, p.pal.Deep, p.pal.OnDeep, 0.4, theme.Corner)
-		tf := p.attractToolFace()
-		s := p.mm(11)
-		lw := p.width(t.Name.String(), tf)
-		ty := r.Y + (r.H-s-p.mm(2)-tf.line)/2
-		p.icon(Rect{r.X + (r.W-s)/2, ty, s, s}, t.Icon, p.pal.OnDeep)
-		p.line(r.X+(r.W-lw)/2, ty+s+p.mm(2), t.Name.String(), tf, p.pal.OnDeep, p.pal.Deep)
+		p.captioned(t, r, p.face(theme.Label), p.mm(11), p.pal.Deep, p.pal.OnDeep)
 		p.target(t, r, theme.Corner, el)
 	}
-}
-
-func (p *pen) attractToolFace() face {
-	f := p.face(theme.Label)
-	if p.view.TextSize == scene.TextLarge {
-		return p.faceAt(theme.Label, scene.TextNormal)
-	}
-	return f
 }
 
 // attractSheet is where the sheet of paper with the languages begins.
@@ -95,8 +82,7 @@ func (p *pen) attractDrawSheet(m, w, y, foot float32) {
 	p.target(head, Rect{m, at, w, h}, 2, -1)
 	at += h + p.mm(7)
 	bf := p.face(theme.Title)
-	k := p.mm(8) / bf.cap
-	if k < 1 {
+	if k := p.mm(8) / bf.cap; k < 1 && p.view.TextSize <= scene.TextNormal {
 		bf.px, bf.cap, bf.line = bf.px*k, bf.cap*k, bf.line*k
 	}
 	for _, n := range p.nodes(scene.Choice) {
@@ -107,7 +93,7 @@ func (p *pen) attractDrawSheet(m, w, y, foot float32) {
 		}
 		el := p.box(r, fill, stroke, theme.Stroke, theme.Corner)
 		p.line(r.X+p.mm(12), r.Y+(r.H-bf.line)/2, n.Name.String(), bf, ink, fill)
-		s := p.mm(10)
+		s := p.beside(bf)
 		p.icon(Rect{r.Right() - p.mm(13) - s, r.Y + (r.H-s)/2, s, s}, "chevron-right", ink)
 		p.target(n, r, theme.Corner, el)
 		at += r.H + p.mm(6)

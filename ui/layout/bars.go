@@ -18,111 +18,178 @@ func (p *pen) nodes(r scene.Role) []*scene.Node {
 	return all
 }
 
-// topBar sets the mark and the tools, and returns where the page begins. At the
-// largest text the mark makes room and the tools stand in two rows.
+const (
+	toolGap  theme.MM = 4
+	toolHigh theme.MM = 22 // icon above its word
+	toolTall theme.MM = 25 // the same with large words
+	toolFlat theme.MM = 18 // icon beside its word
+)
+
+// topBar sets the house and the tools, and returns where the page begins. At the
+// largest text they stand in two rows of three.
 func (p *pen) topBar() float32 {
-	tools := p.nodes(scene.Tool)
-	f := p.toolFace()
-	margin, gap, high := p.mm(theme.Margin), p.mm(3), p.mm(22)
-	rows, cols := 1, len(tools)
-	left := margin + p.mm(46)
-	if p.view.TextSize >= scene.TextLarge {
-		left = margin
-	}
-	if p.view.TextSize == scene.TextLargest {
-		rows, cols = 2, (len(tools)+1)/2
-	}
-	if cols == 0 {
-		cols = 1
-	}
+	margin, gap := p.mm(theme.Margin), p.mm(toolGap)
 	above := p.banner()
-	h := p.mm(theme.TopBar) + float32(rows-1)*(high+gap)
+	high, rows := p.mm(toolHigh), 1
+	switch p.view.TextSize {
+	case scene.TextLarge:
+		high = p.mm(toolTall)
+	case scene.TextLargest:
+		high, rows = p.mm(toolFlat), 2
+	}
+	h := p.mm(theme.TopBar-toolHigh) + float32(rows)*(high+gap) - gap
 	p.box(Rect{0, above, p.Panel.W, h}, p.pal.Card, p.pal.Card, 0, 0)
 	p.box(Rect{0, above + h, p.Panel.W, p.mm(0.4)}, p.pal.Hair, p.pal.Hair, 0, 0)
-	y := above + (h-float32(rows)*high-float32(rows-1)*gap)/2
-	if p.view.TextSize < scene.TextLarge {
-		p.house(Rect{margin, above, left - margin, h})
+	row := Rect{margin, above + p.mm(theme.TopBar-toolHigh)/2, p.Panel.W - 2*margin, high}
+	tools := p.nodes(scene.Tool)
+	if rows == 2 {
+		p.toolGrid(tools, row)
+		return above + h
 	}
-	w := (p.Panel.W - margin - left - float32(cols-1)*gap) / float32(cols)
-	for i, n := range tools {
-		r := Rect{left + float32(i%cols)*(w+gap), y + float32(i/cols)*(high+gap), w, high}
-		p.tool(n, r, f, p.pal.Card, p.pal.Ink, p.pal.Border)
+	left := p.mm(46)
+	if p.view.TextSize == scene.TextLarge {
+		left = p.mm(20)
 	}
+	p.house(Rect{row.X, row.Y, left, high})
+	p.toolRow(tools, Rect{row.X + left + gap, row.Y, row.W - left - gap, high})
 	return above + h
 }
 
-// house is the mark, with the kiosk's name, or where the person is in a form.
+// toolRow sets the tools side by side, each as wide as its word needs.
+func (p *pen) toolRow(tools []*scene.Node, r Rect) {
+	f, gap := p.face(theme.Label), p.mm(toolGap)
+	var words float32
+	for _, n := range tools {
+		words += p.width(n.Name.String(), f)
+	}
+	count := float32(max(len(tools), 1))
+	pad := (r.W - words - (count-1)*gap) / count
+	x := r.X
+	for _, n := range tools {
+		w := p.width(n.Name.String(), f) + pad
+		p.tool(n, Rect{x, r.Y, w, r.H}, f)
+		x += w + gap
+	}
+}
+
+// toolGrid sets the house and the tools in rows of three, from the first row r.
+func (p *pen) toolGrid(tools []*scene.Node, r Rect) {
+	const cols = 3
+	f, gap := p.face(theme.Label), p.mm(toolGap)
+	w := (r.W - (cols-1)*gap) / cols
+	p.house(Rect{r.X, r.Y, w, r.H})
+	for i, n := range tools {
+		at := i + 1
+		p.tool(n, Rect{r.X + float32(at%cols)*(w+gap), r.Y + float32(at/cols)*(r.H+gap), w, r.H}, f)
+	}
+}
+
+// house is the mark with the kiosk's name, or with where the person is in a
+// form; where there is room for one of the two only, it is the latter.
 func (p *pen) house(r Rect) {
 	s := p.mm(14)
-	p.icon(Rect{r.X, r.Y + (r.H-s)/2, s, s}, "mark", p.pal.AccentText)
-	words, f := "Köşk", p.faceAt(theme.Answer, scene.TextNormal)
+	x := r.X
 	step := p.view.Scene.Role(scene.Step)
-	if step != nil {
-		words, f = step.Name.String(), p.faceAt(theme.Button, scene.TextNormal)
+	if r.W >= p.mm(40) || step == nil {
+		p.icon(Rect{x, r.Y + (r.H-s)/2, s, s}, "mark", p.pal.AccentText)
+		x += s + p.mm(5)
 	}
-	at := Rect{r.X + s + p.mm(5), r.Y + (r.H-f.line)/2, p.width(words, f), f.line}
+	size := p.view.TextSize
+	if size == scene.TextLarge {
+		size = scene.TextNormal
+	}
+	words, f := "Köşk", p.faceAt(theme.Answer, size)
+	if step != nil {
+		words, f = step.Name.String(), p.faceAt(theme.Button, size)
+	}
+	at := Rect{x, r.Y + (r.H-f.line)/2, p.width(words, f), f.line}
+	if at.Right() > r.Right() {
+		return // the mark alone
+	}
 	p.line(at.X, at.Y, words, f, p.pal.Ink, p.pal.Card)
 	if step != nil {
 		p.target(step, at, 2, -1)
 	}
 }
 
-// toolFace is how the captions of tools are set: at the largest text they stand
-// beside their icons at the full size.
-func (p *pen) toolFace() face {
-	f := p.face(theme.Label)
-	if p.view.TextSize <= scene.TextNormal {
-		k := p.mm(3.5) / f.cap
-		f.px, f.line, f.cap = f.px*k, f.line*k, f.cap*k
-	} else if p.view.TextSize == scene.TextLarge {
-		k := p.mm(4.6) / f.cap
-		f.px, f.line, f.cap = f.px*k, f.line*k, f.cap*k
-	}
-	return f
-}
-
-// tool is a button of the bar: an icon with its word under it, or beside it
-// where the words are large.
-func (p *pen) tool(n *scene.Node, r Rect, f face, fill, ink, stroke color.NRGBA) {
+// tool is a button of the top bar: an icon with its word under it, or beside it
+// where the button is flat.
+func (p *pen) tool(n *scene.Node, r Rect, f face) {
+	fill, ink := p.pal.Card, p.pal.Ink
 	if n.Selected {
 		fill, ink = p.pal.Accent, p.pal.OnAccent
 	}
-	el := p.box(r, fill, stroke, theme.Stroke, theme.Corner)
-	s := p.mm(9)
-	label := n.Name.String()
-	w := p.width(label, f)
-	if p.view.TextSize == scene.TextLargest {
-		x := r.X + (r.W-w-s-p.mm(3))/2
-		p.icon(Rect{x, r.Y + (r.H-s)/2, s, s}, n.Icon, ink)
-		p.line(x+s+p.mm(3), r.Y+(r.H-f.line)/2, label, f, ink, fill)
-	} else {
-		y := r.Y + (r.H-s-f.line)/2
-		p.icon(Rect{r.X + (r.W-s)/2, y, s, s}, n.Icon, ink)
-		p.line(r.X+(r.W-w)/2, y+s, label, f, ink, fill)
-	}
+	el := p.box(r, fill, p.pal.Border, theme.Stroke, theme.Corner)
+	p.captioned(n, r, f, p.mm(9), fill, ink)
 	p.target(n, r, theme.Corner, el)
 }
 
-// bottomWords are the widths that decide whether the bar needs a second row.
-func (p *pen) bottomTight() bool {
-	f := p.face(theme.Button)
-	w := 2 * p.mm(theme.Margin)
-	for _, r := range []scene.Role{scene.Back, scene.Leave} {
-		if n := p.view.Scene.Role(r); n != nil {
-			w += p.width(n.Name.String(), f) + p.mm(8+4+8)
-		}
+// captioned is an icon of size s and its word in the middle of a button.
+func (p *pen) captioned(n *scene.Node, r Rect, f face, s float32, fill, ink color.NRGBA) {
+	label := n.Name.String()
+	w := p.width(label, f)
+	if r.H < s+f.line {
+		s, gap := p.beside(f), p.mm(3)
+		x := r.X + (r.W-w-s-gap)/2
+		p.icon(Rect{x, r.Y + (r.H-s)/2, s, s}, n.Icon, ink)
+		p.line(x+s+gap, r.Y+(r.H-f.line)/2, label, f, ink, fill)
+		return
 	}
-	if n := p.forward(); n != nil {
-		w += p.width(n.Name.String(), f) + p.mm(2*9+12) + p.mm(6)
-	} else if n := p.view.Scene.Role(scene.Status); n != nil {
-		w += p.width(n.Name.String(), p.face(theme.Label)) + p.mm(14)
-	}
-	return w > p.Panel.W
+	air := (r.H - s - f.line) / 2
+	p.icon(Rect{r.X + (r.W-s)/2, r.Y + air + p.mm(0.6), s, s}, n.Icon, ink)
+	p.line(r.X+(r.W-w)/2, r.Y+air+s, label, f, ink, fill)
 }
 
-func (p *pen) bottomBarHeight() float32 {
-	if p.bottomTight() {
-		return p.mm(theme.BottomBar) + p.mm(theme.PrimaryHigh)
+// tight reports whether the bottom bar needs a second row: for its own words,
+// and, where there are several pages, for those that turn them.
+func (p *pen) tight(turns bool) bool {
+	f := p.face(theme.Button)
+	words := func(n *scene.Node) float32 {
+		if n == nil {
+			return 0
+		}
+		return p.width(n.Name.String(), f)
+	}
+	sc := &p.view.Scene
+	left := p.mm(theme.Margin)
+	back, next := words(sc.Role(scene.Back)), words(sc.Role(scene.Next))
+	if turns {
+		back, next = max(back, words(sc.Find(scene.TurnBack))), max(next, words(sc.Find(scene.TurnNext)))
+	}
+	for _, w := range []float32{back, words(sc.Role(scene.Leave))} {
+		if w > 0 {
+			left += w + p.besides(f) + p.mm(asideGap)
+		}
+	}
+	right := p.mm(theme.Margin)
+	if next > 0 {
+		right += p.primaryWidth(next, f)
+	} else if n := sc.Role(scene.Status); n != nil {
+		right += p.width(n.Name.String(), p.face(theme.Label)) + p.besides(f)
+	}
+	return left+right > p.Panel.W
+}
+
+const (
+	asideGap  theme.MM = 3  // between the buttons at the left, and to the right one
+	asideHigh theme.MM = 22 // of a row of their own
+)
+
+// besides is what a button at the left needs next to its words.
+func (p *pen) besides(f face) float32 { return p.mm(4+4+4) + p.beside(f) }
+
+func (p *pen) primaryWidth(words float32, f face) float32 {
+	return max(words+p.mm(2*9+5)+p.beside(f), p.mm(68))
+}
+
+// bottomBarHeight is 0 where nothing stands in the bar.
+func (p *pen) bottomBarHeight(tight bool) float32 {
+	sc := &p.view.Scene
+	if sc.Role(scene.Back) == nil && sc.Role(scene.Leave) == nil && sc.Role(scene.Next) == nil && sc.Role(scene.Status) == nil {
+		return 0
+	}
+	if tight {
+		return p.mm(theme.BottomBar + asideHigh)
 	}
 	return p.mm(theme.BottomBar)
 }
@@ -138,68 +205,74 @@ func (p *pen) forward() *scene.Node {
 	return p.view.Scene.Role(scene.Next)
 }
 
+// backward is the node at the bottom left: after the first page the turn of the
+// page, unless the focus rests on the way back.
+func (p *pen) backward() *scene.Node {
+	back := p.view.Scene.Role(scene.Back)
+	if p.Page > 0 && (back == nil || back.ID != p.view.Focus) {
+		if n := p.view.Scene.Find(scene.TurnBack); n != nil {
+			return n
+		}
+	}
+	return back
+}
+
 // bottomBar sets back, leave, and the one way forward or the state of the line.
-func (p *pen) bottomBar(h float32) {
-	f := p.face(theme.Button)
+// The way forward keeps its place whatever stands beside or above it.
+func (p *pen) bottomBar(h float32, tight bool) {
+	if h == 0 {
+		return
+	}
 	top := p.Panel.H - h
-	margin := p.mm(theme.Margin)
 	p.box(Rect{0, top, p.Panel.W, h}, p.pal.Card, p.pal.Card, 0, 0)
 	p.box(Rect{0, top, p.Panel.W, p.mm(0.4)}, p.pal.Hair, p.pal.Hair, 0, 0)
 	high := p.mm(theme.PrimaryHigh)
-	row := top + (h-high)/2
-	first := row
-	if p.bottomTight() {
-		first = top + p.mm(5)
-		row = p.Panel.H - p.mm(6) - high
+	row := Rect{p.mm(theme.Margin - 4), p.Panel.H - p.mm(theme.BottomBar-theme.PrimaryHigh)/2 - high, 0, high}
+	aside := row
+	if tight {
+		aside.Y, aside.H = top+p.mm(5), p.mm(asideHigh)
 	}
-	x := margin - p.mm(4)
-	for _, role := range []scene.Role{scene.Back, scene.Leave} {
-		n := p.view.Scene.Role(role)
-		if n == nil {
-			continue
-		}
-		icon := "chevron-left"
-		if role == scene.Leave {
-			icon = "cross"
-		}
-		if role == scene.Back && p.Page > 0 {
-			if turn := p.view.Scene.Find(scene.TurnBack); turn != nil {
-				n = turn
-			}
-		}
-		s := p.mm(7)
-		w := p.mm(4) + s + p.mm(4) + p.width(n.Name.String(), f) + p.mm(4)
-		r := Rect{x, first, w, high}
-		el := p.box(r, p.pal.Card, p.pal.Card, 0, theme.Corner)
-		p.icon(Rect{x + p.mm(4), first + (high-s)/2, s, s}, icon, p.pal.Ink)
-		p.line(x+p.mm(8)+s, first+(high-f.line)/2, n.Name.String(), f, p.pal.Ink, p.pal.Card)
-		p.target(n, r, theme.Corner, el)
-		x += w + p.mm(3)
+	if n := p.backward(); n != nil {
+		aside.X += p.aside(n, "chevron-left", aside) + p.mm(asideGap)
+	}
+	if n := p.view.Scene.Role(scene.Leave); n != nil {
+		p.aside(n, "cross", aside)
 	}
 	if n := p.forward(); n != nil {
-		p.primary(n, row, high, f)
+		p.primary(n, row.Y, high)
 	} else if n := p.view.Scene.Role(scene.Status); n != nil {
-		p.status(n, row, high)
+		p.status(n, row.Y, high)
 	}
 }
 
+// aside is a button without a border at the left; it returns its width.
+func (p *pen) aside(n *scene.Node, icon string, r Rect) float32 {
+	f := p.face(theme.Button)
+	s := p.beside(f)
+	r.W = p.width(n.Name.String(), f) + p.besides(f)
+	el := p.box(r, p.pal.Card, p.pal.Card, 0, theme.Corner)
+	p.icon(Rect{r.X + p.mm(4), r.Y + (r.H-s)/2, s, s}, icon, p.pal.Ink)
+	p.line(r.X+p.mm(8)+s, r.Y+(r.H-f.line)/2, n.Name.String(), f, p.pal.Ink, p.pal.Card)
+	p.target(n, r, theme.Corner, el)
+	return r.W
+}
+
 // primary is the one filled button, bottom right.
-func (p *pen) primary(n *scene.Node, y, high float32, f face) {
+func (p *pen) primary(n *scene.Node, y, high float32) {
+	f := p.face(theme.Button)
 	label := n.Name.String()
-	s := p.mm(7)
-	w := max(p.width(label, f)+p.mm(2*9+5)+s, p.mm(68))
-	if p.bottomTight() {
-		w = p.Panel.W - 2*p.mm(theme.Margin)
-	}
+	s := p.beside(f)
+	words := p.width(label, f)
+	w := p.primaryWidth(words, f)
 	r := Rect{p.Panel.W - p.mm(theme.Margin) - w, y, w, high}
 	fill, ink, stroke := p.pal.Accent, p.pal.OnAccent, p.pal.Accent
 	if n.Unavailable {
 		fill, ink, stroke = p.pal.Card, p.pal.Second, p.pal.Hair
 	}
 	el := p.box(r, fill, stroke, theme.Stroke, theme.Corner)
-	x := r.X + (r.W-p.width(label, f)-p.mm(5)-s)/2
+	x := r.X + (r.W-words-p.mm(5)-s)/2
 	p.line(x, y+(high-f.line)/2, label, f, ink, fill)
-	p.icon(Rect{x + p.width(label, f) + p.mm(5), y + (high-s)/2, s, s}, "chevron-right", ink)
+	p.icon(Rect{x + words + p.mm(5), y + (high-s)/2, s, s}, "chevron-right", ink)
 	p.target(n, r, theme.Corner, el)
 }
 
@@ -211,7 +284,7 @@ func (p *pen) status(n *scene.Node, y, high float32) {
 		c, icon = p.pal.Bad, "alert"
 	}
 	label := n.Name.String()
-	s := p.mm(7)
+	s := p.beside(f)
 	w := p.width(label, f)
 	x := p.Panel.W - p.mm(theme.Margin) - w
 	p.icon(Rect{x - s - p.mm(3), y + (high-s)/2, s, s}, icon, c)

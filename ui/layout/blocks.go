@@ -20,8 +20,8 @@ func (p *pen) text(n *scene.Node, w float32, s theme.Style, gap theme.MM, stick 
 // choice is a row to touch: its name, what is said of it, and a chevron.
 func (p *pen) choice(n *scene.Node, w float32) block {
 	f, hf := p.face(theme.Button), p.face(theme.Source)
-	pad := p.mm(8)
-	inner := w - 2*pad - p.mm(14)
+	pad, s := p.mm(8), p.grown(8, theme.Button)
+	inner := w - 2*pad - s - p.mm(6)
 	name := p.paraHeight(inner, n.Name.String(), f)
 	hint := p.paraHeight(inner, n.Hint.String(), hf)
 	h := max(name+hint+2*p.mm(5), p.mm(20))
@@ -49,7 +49,6 @@ func (p *pen) choice(n *scene.Node, w float32) block {
 				mark = n.Icon
 			}
 			if !n.Unavailable {
-				s := p.mm(8)
 				p.icon(Rect{r.Right() - pad - s, r.Y + (r.H-s)/2, s, s}, mark, ink)
 			}
 			p.target(n, r, theme.Corner, el)
@@ -91,7 +90,7 @@ const (
 
 func (p *pen) tileHeight(n *scene.Node, w float32) float32 {
 	inner := w - 2*p.mm(tilePad)
-	return 2*p.mm(tilePad) + p.mm(tileIcon) + p.mm(2) +
+	return 2*p.mm(tilePad) + p.grown(tileIcon, theme.Answer) + p.mm(2) +
 		p.paraHeight(inner, n.Name.String(), p.face(theme.Answer)) +
 		p.paraHeight(inner, n.Hint.String(), p.face(theme.Source))
 }
@@ -102,7 +101,7 @@ func (p *pen) tile(n *scene.Node, r Rect) {
 		fill, ink, second, stroke = p.pal.Accent, p.pal.OnAccent, p.pal.OnAccent, p.pal.Accent
 	}
 	el := p.box(r, fill, stroke, theme.Stroke, theme.CardCorner)
-	pad, s := p.mm(tilePad), p.mm(tileIcon)
+	pad, s := p.mm(tilePad), p.grown(tileIcon, theme.Answer)
 	p.icon(Rect{r.X + pad, r.Y + pad, s, s}, n.Icon, ink)
 	y := r.Y + pad + s + p.mm(2)
 	y += p.para(r.X+pad, y, r.W-2*pad, n.Name.String(), p.face(theme.Answer), ink, fill)
@@ -110,11 +109,19 @@ func (p *pen) tile(n *scene.Node, r Rect) {
 	p.target(n, r, theme.CardCorner, el)
 }
 
+// datumAir is the air above and below a row of a card: less where the words need
+// the room.
+var datumAir = [scene.TextSizes]theme.MM{7.2, 7.2, 5.6, 4.6}
+
 // datum is a row of a card: the label above, the value larger, its source below,
-// and, where it can be changed, the way to do so.
-func (p *pen) datum(n *scene.Node, w float32) block {
+// and, where it can be changed, the way to do so. One that stands alone in its
+// card, the number of a slip, is set as large as a title.
+func (p *pen) datum(n *scene.Node, w float32, alone bool) block {
 	lf, af, sf := p.face(theme.Label), p.face(theme.Answer), p.face(theme.Source)
-	pad, air := p.mm(theme.CardPad), p.mm(5.4)
+	if alone {
+		af = p.face(theme.Title)
+	}
+	pad, air := p.mm(theme.CardPad), p.mm(datumAir[p.view.TextSize])
 	inner := w - 2*pad
 	if n.Action != nil {
 		inner -= p.mm(38)
@@ -163,7 +170,7 @@ func (p *pen) note(n *scene.Node, w float32) block {
 	if p.view.Contrast != scene.ContrastDefault {
 		stroke = p.pal.Border
 	}
-	s := p.mm(9)
+	s := p.grown(9, theme.Body)
 	indent := pad
 	if icon != "" {
 		indent += s + p.mm(5)
@@ -187,7 +194,7 @@ func (p *pen) note(n *scene.Node, w float32) block {
 // figure is a picture in a card of its own.
 func (p *pen) figure(n *scene.Node, w float32) block {
 	h := p.mm(118)
-	if p.view.TextSize >= scene.TextLarge || n.Icon != "figure-insert" {
+	if p.view.TextSize >= scene.TextLarge || p.view.Scene.Kind != scene.Insert {
 		h = p.mm(82)
 	}
 	return block{
@@ -231,17 +238,19 @@ func (p *pen) code(n *scene.Node, w float32) block {
 	}
 }
 
-// progress is the mark, large and calm, with what is under way.
+// progress is the mark in a card, with what is under way beside it.
 func (p *pen) progress(n *scene.Node, w float32) block {
 	f := p.face(theme.Lead)
-	s := p.mm(44)
-	th := p.paraHeight(w, n.Name.String(), f)
+	s, pad := p.mm(34), p.mm(theme.CardPad)
+	inner := w - s - 3*pad
+	th := p.paraHeight(inner, n.Name.String(), f)
 	return block{
-		ids: []string{n.ID}, height: s + p.mm(10) + th, gap: p.mm(8),
+		ids: []string{n.ID}, height: max(s, th) + 2*pad, gap: p.mm(7),
 		draw: func(r Rect) {
-			p.icon(Rect{r.X, r.Y, s, s}, n.Icon, p.pal.AccentText)
-			p.para(r.X, r.Y+s+p.mm(10), r.W, n.Name.String(), f, p.pal.Ink, p.pal.Paper)
-			p.target(n, Rect{r.X, r.Y, r.W, r.H}, 2, -1)
+			p.box(r, p.pal.Card, p.pal.Hair, theme.Stroke, theme.CardCorner)
+			p.icon(Rect{r.X + pad, r.Y + (r.H-s)/2, s, s}, n.Icon, p.pal.AccentText)
+			p.para(r.X+s+2*pad, r.Y+(r.H-th)/2, inner, n.Name.String(), f, p.pal.Ink, p.pal.Card)
+			p.target(n, r, theme.CardCorner, -1)
 		},
 	}
 }

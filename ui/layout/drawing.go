@@ -136,11 +136,24 @@ func (p *pen) faceAt(s theme.Style, size scene.TextSize) face {
 	f := theme.FaceOf(s, size)
 	cap := p.mm(f.Cap)
 	px := cap / theme.CapHeight
-	line := px * 1.5 // WCAG 1.4.12
-	if s == theme.Title || s == theme.Hero {
+	line := px * 1.5 // WCAG 1.4.12, in prose
+	switch s {
+	case theme.Title, theme.Hero:
 		line = px * 1.25
+	case theme.Label, theme.Source, theme.Answer, theme.Button, theme.Key: // no prose
+		if size >= scene.TextLarge {
+			line = px * 1.3
+		}
 	}
 	return face{px: px, cap: cap, line: line, bold: f.Bold}
+}
+
+// beside is the size of an icon that stands beside words.
+func (p *pen) beside(f face) float32 { return f.cap * 1.2 }
+
+// grown is a measure that grows with a use of text.
+func (p *pen) grown(v theme.MM, s theme.Style) float32 {
+	return p.mm(v) * float32(theme.FaceOf(s, p.view.TextSize).Cap/theme.FaceOf(s, scene.TextNormal).Cap)
 }
 
 func (p *pen) width(s string, f face) float32 { return p.Measure(s, f.px, f.bold) }

@@ -17,29 +17,35 @@ type block struct {
 	draw   func(r Rect)
 }
 
-// flow sets header and body into the room, dividing the body into pages.
-func (p *pen) flow(room Rect) {
-	y := p.header(room)
-	body := Rect{room.X, y, room.W, room.Bottom() - y}
-	pages := paginate(p.blocks(body.W), body.H-p.mm(4))
+// flow sets header and body into the room above the bottom bar and the keys,
+// dividing the body into pages, and returns where the page's content ends.
+func (p *pen) flow(room Rect, pages [][]block) float32 {
 	p.Pages = max(len(pages), 1)
 	p.Page = p.pageOfFocus(pages)
+	at := p.header(room)
 	for _, page := range pages {
 		p.Firsts = append(p.Firsts, page[0].ids[0])
 	}
 	if len(pages) == 0 {
-		return
+		return at
 	}
 	page := pages[p.Page]
-	at := body.Y
 	for i := 0; i < len(page); {
 		j := i + 1
 		for j < len(page) && page[j].join {
 			j++
 		}
-		at = p.run(page[i:j], Rect{body.X, at, body.W, 0}, i > 0)
+		at = p.run(page[i:j], Rect{room.X, at, room.W, 0}, i > 0)
 		i = j
 	}
+	return at
+}
+
+// divide makes the pages of the body.
+func (p *pen) divide(room Rect) [][]block {
+	foot := p.mm(4)
+	first, later := p.headerHeight(room.W, 0), p.headerHeight(room.W, 1)
+	return paginate(p.blocks(room.W), room.H-first-foot, room.H-later-foot)
 }
 
 // run draws a run of joined blocks (the rows of one card) or a single block, and
@@ -68,12 +74,14 @@ func (p *pen) run(blocks []block, r Rect, gap bool) float32 {
 	return y
 }
 
-// paginate divides blocks into pages of at most h pixels. The rules are: a
-// heading never ends a page; a block taller than a page has a page of its own.
-func paginate(blocks []block, h float32) [][]block {
+// paginate divides blocks into pages, the first of at most first pixels, the
+// others of later. The rules are: a heading never ends a page; a block taller
+// than a page has a page of its own.
+func paginate(blocks []block, first, later float32) [][]block {
 	var pages [][]block
 	var page []block
 	var used float32
+	h := first
 	for i := 0; i < len(blocks); {
 		j := i + 1
 		for j < len(blocks) && blocks[j-1].stick {
@@ -87,7 +95,7 @@ func paginate(blocks []block, h float32) [][]block {
 			}
 		}
 		if len(page) > 0 && used+need > h {
-			pages, page, used = append(pages, page), nil, 0
+			pages, page, used, h = append(pages, page), nil, 0, later
 			continue
 		}
 		if len(page) == 0 {
@@ -132,44 +140,6 @@ func (p *pen) pageOfFocus(pages [][]block) int {
 	return 0
 }
 
-// header sets eyebrow, title and lead, and returns where the body begins.
-func (p *pen) header(room Rect) float32 {
-	y := room.Y + p.mm(9)
-	first := true
-	put := func(n *scene.Node, s theme.Style, air theme.MM) {
-		if n == nil {
-			return
-		}
-		if !first {
-			y += p.mm(air)
-		}
-		first = false
-		c := p.pal.Ink
-		if s == theme.Label {
-			c = p.pal.AccentText
-		}
-		if s == theme.Lead {
-			c = p.pal.Second
-		}
-		h := p.para(room.X, y, room.W, n.Name.String(), p.face(s), c, p.pal.Paper)
-		p.target(n, Rect{room.X, y, room.W, h}, 2, -1)
-		y += h
-	}
-	sc := &p.view.Scene
-	if n := sc.Role(scene.Step); n != nil && p.view.TextSize >= scene.TextLarge {
-		f := p.face(theme.Label)
-		w := p.width(n.Name.String(), f)
-		r := Rect{room.Right() - w, y, w, f.line}
-		p.line(r.X, r.Y, n.Name.String(), f, p.pal.AccentText, p.pal.Paper)
-		p.target(n, r, 2, -1)
-		y += f.line + p.mm(1)
-	}
-	put(sc.Role(scene.Eyebrow), theme.Label, 0)
-	put(sc.Role(scene.Title), theme.Title, 1)
-	put(sc.Role(scene.Lead), theme.Lead, 2)
-	return y + p.mm(9)
-}
-
 // blocks turns the nodes of the body into blocks, in their order.
 func (p *pen) blocks(w float32) []block {
 	var blocks []block
@@ -185,9 +155,10 @@ func (p *pen) blocks(w float32) []block {
 			blocks = append(blocks, p.tiles(nodes[i:j], w)...)
 			i = j - 1
 		case scene.Datum:
-			b := p.datum(n, w)
-			b.card = true
-			b.join = i > 0 && nodes[i-1].Role == scene.Datum
+			before := i > 0 && nodes[i-1].Role == scene.Datum
+			after := i+1 < len(nodes) && nodes[i+1].Role == scene.Datum
+			b := p.datum(n, w, !before && !after)
+			b.card, b.join = true, before
 			blocks = append(blocks, b)
 		default:
 			if b, ok := p.single(n, w); ok {

@@ -21,14 +21,33 @@ func Lay(v scene.View, panel Panel) Drawing {
 // page lays out every kind of scene but the attract screen: bars, header, body.
 func (p *pen) page() {
 	top := p.topBar()
-	bars := p.bottomBarHeight()
 	keys := p.keypadHeight()
-	room := Rect{X: p.mm(theme.Margin), Y: top, W: p.Panel.W - 2*p.mm(theme.Margin), H: p.Panel.H - top - bars - keys}
-	if keys > 0 {
-		p.keypad(Rect{0, p.Panel.H - bars - keys, p.Panel.W, keys})
+	tight := p.tight(false)
+	room := func() Rect {
+		return Rect{p.mm(theme.Margin), top, p.Panel.W - 2*p.mm(theme.Margin), p.Panel.H - top - p.bottomBarHeight(tight) - keys}
 	}
-	p.flow(room)
-	p.bottomBar(bars)
+	pages := p.divide(room())
+	if len(pages) > 1 && !tight && p.tight(true) { // the turns of pages need the second row
+		tight = true
+		pages = p.divide(room())
+	}
+	at := room()
+	end := p.flow(at, pages)
+	if keys > 0 {
+		p.keypad(Rect{0, at.Bottom(), p.Panel.W, keys})
+	} else {
+		p.ornament(Rect{0, end, p.Panel.W, at.Bottom() - end})
+	}
+	p.bottomBar(p.bottomBarHeight(tight), tight)
+}
+
+// ornament is the lattice under a result, where there is air for it.
+func (p *pen) ornament(r Rect) {
+	air := p.mm(20)
+	if p.view.Scene.Kind != scene.Result || r.H < 3*air || p.pal.Ornament == p.pal.Paper {
+		return
+	}
+	p.add(Element{Shape: Lattice, Rect: Rect{r.X, r.Y + air, r.W, r.H - air}, Fill: p.pal.Ornament})
 }
 
 // ring draws the two rings of the focus (WCAG 2.4.13: thick and of two tones, so

@@ -104,6 +104,7 @@ type Palette struct {
 	Focus, Pressed color.NRGBA
 	Brass          color.NRGBA // only in the mark and the chip
 	Lattice        color.NRGBA // the ornament on Deep; equal to Deep where it disappears
+	Ornament       color.NRGBA // the same on Paper
 	Keys           color.NRGBA // ground of the keypad
 }
 
@@ -117,21 +118,21 @@ var palettes = [...]Palette{
 		Accent: hex(0x00485A), Deep: hex(0x003B4A), OnAccent: hex(0xFFFFFF), OnDeep: hex(0xFFFFFF), AccentText: hex(0x003B4A),
 		Tint: hex(0xE1EEF0), Good: hex(0x0B3F20), GoodTint: hex(0xE2F0E6), Bad: hex(0x64101A), BadTint: hex(0xFBEAEA),
 		Border: hex(0x5F6D76), Hair: hex(0x76838A), Focus: hex(0xFFD23F), Pressed: hex(0x012D38),
-		Brass: hex(0xB98A2C), Lattice: hex(0x17505E), Keys: hex(0xE8E5DC),
+		Brass: hex(0xB98A2C), Lattice: hex(0x17505E), Ornament: hex(0xE9E5DA), Keys: hex(0xE8E5DC),
 	},
 	scene.ContrastBlackOnWhite: {
 		Ink: hex(0), Second: hex(0), Paper: hex(0xFFFFFF), Card: hex(0xFFFFFF),
 		Accent: hex(0), Deep: hex(0xFFFFFF), OnAccent: hex(0xFFFFFF), OnDeep: hex(0), AccentText: hex(0),
 		Tint: hex(0xFFFFFF), Good: hex(0), GoodTint: hex(0xFFFFFF), Bad: hex(0), BadTint: hex(0xFFFFFF),
 		Border: hex(0), Hair: hex(0), Focus: hex(0), Pressed: hex(0x333333),
-		Brass: hex(0), Lattice: hex(0xFFFFFF), Keys: hex(0xFFFFFF),
+		Brass: hex(0), Lattice: hex(0xFFFFFF), Ornament: hex(0xFFFFFF), Keys: hex(0xFFFFFF),
 	},
 	scene.ContrastWhiteOnBlack: {
 		Ink: hex(0xFFFFFF), Second: hex(0xFFFFFF), Paper: hex(0), Card: hex(0),
 		Accent: hex(0xFFFFFF), Deep: hex(0), OnAccent: hex(0), OnDeep: hex(0xFFFFFF), AccentText: hex(0xFFFFFF),
 		Tint: hex(0), Good: hex(0xFFFFFF), GoodTint: hex(0), Bad: hex(0xFFFFFF), BadTint: hex(0),
 		Border: hex(0xFFFFFF), Hair: hex(0xFFFFFF), Focus: hex(0xFFFFFF), Pressed: hex(0xCCCCCC),
-		Brass: hex(0xFFFFFF), Lattice: hex(0), Keys: hex(0),
+		Brass: hex(0xFFFFFF), Lattice: hex(0), Ornament: hex(0), Keys: hex(0),
 	},
 }
 

@@ -278,7 +278,7 @@ func (a *Actor) CertificateByKeys(ctx context.Context, lang string) (r Report, e
 		func() error { return a.InsertCard(vcard.Profile{}) },
 		func() error { return a.Sees(ctx, "can") },
 		func() error { return a.TypeDigits(ctx, Person().CAN) },
-		press("next", "choosing"),
+		press("field", "choosing"), // the round key on the field: what is typed is complete
 		press("service.workplace_cert", "question"),
 		press("option.bank", "review"),
 		press("next", "consent"),

@@ -138,11 +138,14 @@ func (b *Bitmap) Ink() int {
 func (b *Bitmap) Image(side, top, bottom int) *image.Paletted {
 	r := image.Rect(0, 0, b.W+2*side, b.H+top+bottom)
 	img := image.NewPaletted(r, color.Palette{color.White, color.Black})
-	for y := range b.H {
-		for x := range b.W {
-			if b.At(x, y) {
-				img.SetColorIndex(x+side, y+top, 1)
-			}
+	for i, v := range b.Bits {
+		if v == 0 {
+			continue
+		}
+		y, x := i/b.Stride(), i%b.Stride()*8
+		row := img.Pix[(y+top)*img.Stride+side:]
+		for bit := range min(8, b.W-x) {
+			row[x+bit] = v >> (7 - bit) & 1
 		}
 	}
 	return img

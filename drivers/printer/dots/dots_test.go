@@ -13,7 +13,7 @@ import (
 func TestModulesAreThoseOfTheCodeDrawn(t *testing.T) {
 	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 	for _, level := range []dots.Level{dots.LevelL, dots.LevelM} {
-		for n := 1; n < 1200; n += 1 + n/7 {
+		for n := 1; n < 1200; n += 1 + n/3 {
 			for name, text := range map[string]string{
 				"numeric":      strings.Repeat("7", n),
 				"alphanumeric": strings.Repeat(alphabet, n/45+1)[:n],

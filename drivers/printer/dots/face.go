@@ -99,8 +99,9 @@ func thin(large *image.Alpha) *Bitmap {
 		for x := range CellW {
 			sum := 0
 			for dy := range fine {
-				for dx := range fine {
-					sum += int(large.AlphaAt(x*fine+dx, y*fine+dy).A)
+				row := large.Pix[(y*fine+dy)*large.Stride+x*fine:]
+				for _, v := range row[:fine] {
+					sum += int(v)
 				}
 			}
 			if float64(sum) >= enough*fine*fine*255 {

@@ -439,6 +439,7 @@ func (w *writer) cut() {
 		w.feed(12 * dots.PerMM)
 		return
 	}
+	w.put(w.profile.Eject...)
 	w.dots += 15 * dots.PerMM // from the head to the cutter
 }
 

@@ -24,6 +24,7 @@ func (p *Printer) Print(ctx context.Context, slip printer.Slip) (printer.Outcome
 	if err != nil {
 		err = fmt.Errorf("print slip: %w", p.broken(err))
 	}
+	p.log.Info("slip printed", "slip", slip.ID, "outcome", outcome, "reason", err)
 	return outcome, err
 }
 
@@ -49,7 +50,11 @@ func (p *Printer) print(ctx context.Context, slip printer.Slip) (printer.Outcome
 	switch {
 	case err == nil:
 		p.dirty = false
-		return printer.Confirmed, p.journal.record(slip.ID, Confirmed)
+		if err := p.journal.record(slip.ID, Confirmed); err != nil {
+			// The slip is out, whatever the disk says; after a restart it counts as unknown.
+			p.log.Error("slip confirmed but not in the journal", "slip", slip.ID, "error", err)
+		}
+		return printer.Confirmed, nil
 	case !sent:
 		return printer.Failed, errors.Join(err, p.enter(slip, before, Failed))
 	default:

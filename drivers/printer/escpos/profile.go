@@ -30,8 +30,7 @@ type Profile struct {
 	Status      []string
 	AutoStatus  bool `toml:"auto_status"`
 	NearEndMM   int  `toml:"near_end_mm"`
-	Presenter   string
-	Retract     int
+	Eject       []byte
 }
 
 // A Page is a code page of a printer.
@@ -106,8 +105,6 @@ func (p *Profile) check() error {
 		return fmt.Errorf("confirm %q: unknown", p.Confirm)
 	case !slices.Contains([]string{"dle-dc4", "drain"}, p.Clear):
 		return fmt.Errorf("clear %q: unknown", p.Clear)
-	case !slices.Contains([]string{"", "custom", "citizen"}, p.Presenter):
-		return fmt.Errorf("presenter %q: unknown", p.Presenter)
 	case len(p.Status) == 0:
 		return errors.New("no status")
 	}

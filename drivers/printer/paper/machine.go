@@ -14,7 +14,6 @@ import (
 // is the property of one goroutine.
 type machine struct {
 	model  Model
-	face   *dots.Face
 	reader *reader
 	emit   func(Slip)
 
@@ -96,8 +95,7 @@ const (
 )
 
 func newMachine(model Model, emit func(Slip)) *machine {
-	face := dots.NewFace()
-	m := &machine{model: model, face: face, reader: newReader(face), emit: emit, paper: printer.PaperFull, roll: -1}
+	m := &machine{model: model, reader: theReader(), emit: emit, paper: printer.PaperFull, roll: -1}
 	m.reset()
 	m.fresh()
 	return m
@@ -241,7 +239,7 @@ func (m *machine) glyph(code byte) (*dots.Bitmap, rune) {
 	if r == utf8.RuneError || r == 0x7F {
 		return dots.New(dots.CellW, dots.CellH), ' '
 	}
-	return m.face.Glyph(r), r
+	return m.reader.face.Glyph(r), r
 }
 
 // read adds a letter to the line's text, with spaces where the head was moved.

@@ -180,6 +180,23 @@ func FuzzMachine(f *testing.F) {
 	})
 }
 
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("\x1b&\x03\x20\x7e\x0c\x1d(k\xff\xff1P0\x1dv0\x00\xff\xff\xff\xff\x10\x14\x08"))
+	f.Add([]byte("\x1b*\x21\xff\xff\x1bD\x01\x02\x00\x1dkA\xffabc\x1d8L\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		for len(in) > 0 {
+			c, n := parse(in)
+			if n < 0 || n > len(in) || len(c.args) > n {
+				t.Fatalf("%q takes %d of %d bytes", c.name, n, len(in))
+			}
+			if n == 0 {
+				return // it waits for more
+			}
+			in = in[n:]
+		}
+	})
+}
+
 func opened(t *testing.T, o Options) *Paper {
 	t.Helper()
 	p, err := Open(o)

@@ -3,6 +3,7 @@ package paper
 import (
 	"math/bits"
 	"strings"
+	"sync"
 	"unicode"
 
 	"kosk/drivers/printer/dots"
@@ -12,8 +13,18 @@ import (
 // the letters in such pictures again, so that a slip can be read as text
 // whatever way it was printed.
 type reader struct {
-	letters map[string]rune // by the dots of a cell, regular and bold
+	face    *dots.Face
+	letters map[string]rune      // by the dots of a cell, regular and bold
+	byInk   map[int][]drawnGlyph // the same, by how many dots are black
 }
+
+type drawnGlyph struct {
+	dots   string
+	letter rune
+}
+
+// theReader is drawn once: it never changes.
+var theReader = sync.OnceValue(func() *reader { return newReader(dots.NewFace()) })
 
 // alphabet is what is looked for.
 const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" +
@@ -21,12 +32,14 @@ const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 	".,:;!?()[]/+-–—«»“”„'\"№•₼€%@&*#=_<>{}|\\^~`"
 
 func newReader(face *dots.Face) *reader {
-	r := &reader{letters: map[string]rune{}}
+	r := &reader{face: face, letters: map[string]rune{}, byInk: map[int][]drawnGlyph{}}
 	for _, c := range alphabet {
 		g := face.Glyph(c)
-		for _, b := range []string{string(g.Bits), string(dots.Bold(g).Bits)} {
+		for _, g := range []*dots.Bitmap{g, dots.Bold(g)} {
+			b := string(g.Bits)
 			if _, taken := r.letters[b]; !taken { // some letters look the same in two alphabets
 				r.letters[b] = c
+				r.byInk[g.Ink()] = append(r.byInk[g.Ink()], drawnGlyph{b, c})
 			}
 		}
 	}
@@ -113,14 +126,23 @@ func (r *reader) letter(cell *dots.Bitmap) (rune, bool) {
 	if c, ok := r.letters[string(cell.Bits)]; ok {
 		return c, true
 	}
-	for known, c := range r.letters {
-		differ := 0
-		for i := range cell.Bits {
-			differ += bits.OnesCount8(cell.Bits[i] ^ known[i])
-		}
-		if differ <= 2 && c != ' ' {
-			return c, true
+	const few = 2
+	ink := cell.Ink()
+	for n := ink - few; n <= ink+few; n++ {
+		for _, g := range r.byInk[n] {
+			if apart(cell.Bits, g.dots) <= few {
+				return g.letter, true
+			}
 		}
 	}
 	return '◆', false
+}
+
+// apart counts the dots in which two cells differ.
+func apart(a []byte, b string) int {
+	n := 0
+	for i := range a {
+		n += bits.OnesCount8(a[i] ^ b[i])
+	}
+	return n
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// A Figure is one measured number, beside that of a peer where there is one that
+// was measured in the same run.
+type Figure struct {
+	Value     float64  `json:"value"`
+	Unit      string   `json:"unit"`
+	Peer      string   `json:"peer,omitempty"`
+	PeerValue *float64 `json:"peer_value,omitempty"`
+	Ratio     *float64 `json:"ratio,omitempty"` // value / peer_value
+}
+
+// A source is a benchmark, and what is taken from it.
+type source struct {
+	pkg   string
+	bench string // regular expression for -bench
+	wants []want
+}
+
+// A want is one figure out of a benchmark.
+type want struct {
+	name   string // of the figure
+	bench  string // whole name, without the number of processors
+	metric string // as go test prints it
+	unit   string // as the figure has it
+
+	peer       string // who it is measured against, and by which metric
+	peerMetric string
+}
+
+// sources say where each figure comes from. A link of 106 kbit/s with 12 ms a
+// command is a slow contactless card; the others take no time.
+var sources = []source{
+	{"./drivers/card/pcsc", "^BenchmarkRead$/^(extended|short|extended-106kbit)$", []want{
+		{name: "card.apdus_no_photo", bench: "BenchmarkRead/extended", metric: "apdus", unit: "APDUs"},
+		{name: "card.apdus_no_photo_short", bench: "BenchmarkRead/short", metric: "apdus", unit: "APDUs"},
+		{name: "card.name_ms_106kbit", bench: "BenchmarkRead/extended-106kbit", metric: "name-ms", unit: "ms"},
+		{name: "card.read_ms_106kbit", bench: "BenchmarkRead/extended-106kbit", metric: "read-ms", unit: "ms"},
+	}},
+	{"./drivers/printer/escpos", "^BenchmarkSlip$", []want{
+		{name: "slip.bytes", bench: "BenchmarkSlip", metric: "slip.bytes", unit: "bytes"},
+		{name: "slip.encode_us", bench: "BenchmarkSlip", metric: "slip.encode_us", unit: "µs"},
+	}},
+	{"./offline/queue", "^BenchmarkPut$/^size=2048$/^producers=1$", []want{
+		{
+			name: "queue.puts_per_s", bench: "BenchmarkPut/size=2048/producers=1", metric: "puts/s", unit: "1/s",
+			peer: "a file, appended to and synced", peerMetric: "raw/s",
+		},
+	}},
+}
+
+// kiosk are the figures that kiosksim bench owes.
+var kiosk = []string{"kiosk.start_ms", "kiosk.pss_mb", "kiosk.idle_cpu_percent"}
+
+// processors is what go test appends to the name of a benchmark.
+var processors = regexp.MustCompile(`-\d+$`)
+
+// parse reads what go test -bench prints: benchmark -> metric -> value.
+func parse(printed []byte) map[string]map[string]float64 {
+	all := map[string]map[string]float64{}
+	for line := range strings.Lines(string(printed)) {
+		words := strings.Fields(line)
+		if len(words) < 4 || len(words)%2 != 0 || !strings.HasPrefix(words[0], "Benchmark") {
+			continue
+		}
+		metrics := map[string]float64{}
+		for i := 2; i < len(words); i += 2 {
+			if v, err := strconv.ParseFloat(words[i], 64); err == nil {
+				metrics[words[i+1]] = v
+			}
+		}
+		all[processors.ReplaceAllString(words[0], "")] = metrics
+	}
+	return all
+}
+
+// take puts what the source wants of the measured into the figures.
+func (s source) take(measured map[string]map[string]float64, figures map[string]Figure) error {
+	var missing []error
+	for _, w := range s.wants {
+		value, ok := measured[w.bench][w.metric]
+		if !ok {
+			missing = append(missing, fmt.Errorf("%s: %s has no %s", w.name, w.bench, w.metric))
+			continue
+		}
+		f := Figure{Value: value, Unit: w.unit}
+		if peer, ok := measured[w.bench][w.peerMetric]; ok && peer != 0 {
+			ratio := value / peer
+			f.Peer, f.PeerValue, f.Ratio = w.peer, &peer, &ratio
+		} else if w.peer != "" {
+			missing = append(missing, fmt.Errorf("%s: %s has no %s", w.name, w.bench, w.peerMetric))
+		}
+		figures[w.name] = f
+	}
+	return errors.Join(missing...)
+}
+
+// takeLines puts figures that stand as JSON, each with its name, into the figures.
+func takeLines(printed []byte, figures map[string]Figure) error {
+	dec := json.NewDecoder(bytes.NewReader(printed))
+	for {
+		var line struct {
+			Name string `json:"name"`
+			Figure
+		}
+		err := dec.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		figures[line.Name] = line.Figure
+	}
+	var missing []error
+	for _, name := range kiosk {
+		if _, ok := figures[name]; !ok {
+			missing = append(missing, fmt.Errorf("no %s", name))
+		}
+	}
+	return errors.Join(missing...)
+}

@@ -1,0 +1,175 @@
+// Command fuzz runs every fuzz target of the tree for a while, one after the
+// other. The targets are found by reading the tree, so that none is forgotten.
+//
+//	fuzz -for 10s [-run REGEXP] [-list]
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Beside the fuzzing itself: for building a package, and for a target to load
+// its corpus before and to end after.
+const (
+	buildLimit = 10 * time.Minute
+	startLimit = time.Minute
+)
+
+func main() {
+	length := flag.Duration("for", 10*time.Second, "how long each target is fuzzed")
+	only := flag.String("run", "", "fuzz only the targets whose folder and name (drivers/printer.FuzzAnswer) match")
+	list := flag.Bool("list", false, "print the targets and end")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *length, *only, *list); err != nil {
+		fmt.Fprintln(os.Stderr, "fuzz:", err)
+		os.Exit(1)
+	}
+}
+
+// run fuzzes the targets of the tree in the working folder; one that fails does
+// not keep the others from their turn.
+func run(ctx context.Context, length time.Duration, only string, list bool) error {
+	match, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	found, err := targets(os.DirFS("."))
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "fuzz")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := bench{dir: dir, length: length}
+	var failed []error
+	ran := 0
+	for _, t := range found {
+		if !match.MatchString(t.String()) {
+			continue
+		}
+		ran++
+		if list {
+			fmt.Println(t)
+			continue
+		}
+		if err := b.fuzz(ctx, t, os.Stdout); err != nil {
+			failed = append(failed, err)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if ran == 0 {
+		return errors.New("no fuzz targets")
+	}
+	return errors.Join(failed...)
+}
+
+// A bench is where the targets are fuzzed. It keeps the test binary of the
+// package that it fuzzed last, since targets come a package at a time.
+type bench struct {
+	dir    string
+	length time.Duration
+
+	built string // the folder whose test binary is at binary()
+	cache string // Go's build cache, which keeps what fuzzing found interesting
+}
+
+func (b *bench) binary() string { return filepath.Join(b.dir, "fuzz.test") }
+
+// fuzz fuzzes one target and prints one line when all is well, else all that the
+// target said.
+func (b *bench) fuzz(ctx context.Context, t target, w io.Writer) error {
+	if err := b.build(ctx, t.Dir); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.length+startLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, b.binary(), "-test.run=^$", "-test.fuzz=^"+t.Name+"$",
+		"-test.fuzztime="+b.length.String(), "-test.fuzzcachedir="+filepath.Join(b.cache, "fuzz", "kosk", t.Dir))
+	cmd.Dir = filepath.FromSlash(t.Dir)
+	out, err := output(cmd)
+	if ctx.Err() == context.DeadlineExceeded {
+		err = fmt.Errorf("no end after %v", b.length+startLimit)
+	}
+	n := 0
+	if err == nil {
+		n, err = runs(out)
+	}
+	if err != nil {
+		fmt.Fprintf(w, "FAIL\t%s\n%s", t, out)
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	fmt.Fprintf(w, "fuzz\t%s\t%d runs\n", t, n)
+	return nil
+}
+
+// build makes the instrumented test binary of the package in a folder.
+func (b *bench) build(ctx context.Context, dir string) error {
+	if b.built == dir {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, buildLimit)
+	defer cancel()
+	if b.cache == "" {
+		out, err := output(exec.CommandContext(ctx, "go", "env", "GOCACHE"))
+		if err != nil {
+			return fmt.Errorf("go env: %w", err)
+		}
+		b.cache = string(out[:max(0, len(out)-1)])
+	}
+	b.built = ""
+	out, err := output(exec.CommandContext(ctx, "go", "test", "-c", "-fuzz=.", "-o", b.binary(), "./"+dir))
+	if err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	b.built = dir
+	return nil
+}
+
+// output runs a command to its end or its context's. It asks first, by SIGTERM,
+// and waits no longer than a moment for what its children still hold open.
+func output(cmd *exec.Cmd) ([]byte, error) {
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd.CombinedOutput()
+}
+
+// Lines by which a fuzz target tells how it goes: of its corpus, and then of
+// new inputs.
+var (
+	corpus = regexp.MustCompile(`baseline coverage: (\d+)/\d+ completed`)
+	execs  = regexp.MustCompile(`execs: (\d+)`)
+)
+
+// errIdle is an input of the corpus that never comes back: Go's fuzzing ends
+// then when its time is over, and calls it a success.
+var errIdle = errors.New("not one input was done with")
+
+// runs is how many inputs a target was run on, by its last line about it.
+func runs(out []byte) (int, error) {
+	for _, line := range []*regexp.Regexp{execs, corpus} {
+		if all := line.FindAllSubmatch(out, -1); len(all) > 0 {
+			if n, _ := strconv.Atoi(string(all[len(all)-1][1])); n > 0 {
+				return n, nil
+			}
+		}
+	}
+	return 0, errIdle
+}

@@ -1,0 +1,353 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kosk/cmd/kiosksim/rig"
+	"kosk/cmd/kiosksim/stage"
+	"kosk/cmd/kiosksim/visit"
+	"kosk/device/text"
+	"kosk/drivers/card/vcard"
+	"kosk/drivers/printer"
+)
+
+// These tests are citizens at the real thing: the kiosk program in its GL window
+// under Xvfb, the real pcscd with the virtual reader, a real pseudo-terminal, the
+// reference bus over mutual TLS. They act by X events only.
+
+// bin is where the programs are, built once for all tests.
+var bin string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "kosk-bin")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bin = dir
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute) // a cold build of the window takes minutes
+	defer cancel()
+	build := exec.CommandContext(ctx, "go", "build", "-o", dir,
+		"kosk/cmd/kiosk", "kosk/cmd/kioskctl", "kosk/cmd/bus", "kosk/cmd/kiosksim")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// A world is a kiosk with a person before it.
+type world struct {
+	*testing.T
+	ctx   context.Context
+	rig   *rig.Rig
+	actor *visit.Actor
+	hands *stage.Hands
+}
+
+// newWorld starts a whole kiosk, up to its attract screen.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	dir, err := os.MkdirTemp("", "kosk") // short enough for a socket in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	server, err := stage.Serve(ctx, 1080, 1920)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	r, err := rig.Open(ctx, rig.Options{
+		Dir: dir, Bin: bin, Out: filepath.Join(dir, "out"), Display: server.Display, Sound: "file",
+		Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	hands, err := stage.Open(server.Display)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hands.Close)
+	w := &world{t, ctx, r, visit.New(r, hands, ""), hands}
+	w.do(r.StartKiosk())
+	w.sees("attract")
+	w.do(w.actor.Settles(ctx))
+	return w
+}
+
+func (w *world) do(err error) {
+	w.Helper()
+	if err != nil {
+		log, _ := os.ReadFile(filepath.Join(w.rig.Out, "kiosk.log"))
+		w.Fatalf("%v\nkiosk.log ends:\n%s", err, last(log, 1500))
+	}
+}
+
+func last(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
+
+func (w *world) sees(scene string)       { w.Helper(); w.do(w.actor.Sees(w.ctx, scene)) }
+func (w *world) touches(id string)       { w.Helper(); w.do(w.actor.Touch(w.ctx, id)) }
+func (w *world) inserts(p vcard.Profile) { w.Helper(); w.do(w.actor.InsertCard(p)) }
+
+// listens turns the voice on, so that what is on the screen is said.
+func (w *world) listens() {
+	w.Helper()
+	w.touches("tool.voice")
+	w.hears("az", "voice.on")
+}
+
+// hears waits until the voice has begun to say the phrase: the speech log names
+// every public utterance.
+func (w *world) hears(lang text.Lang, key text.Key) {
+	w.Helper()
+	want := firstSentence(text.In(lang, key).String())
+	limit := time.Now().Add(15 * time.Second)
+	for time.Now().Before(limit) {
+		b, _ := os.ReadFile(filepath.Join(w.rig.Out, "speech.jsonl"))
+		for line := range strings.Lines(string(b)) {
+			if strings.Contains(line, want) && strings.Contains(line, `"lang":"`+string(lang)+`"`) {
+				return
+			}
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-w.ctx.Done():
+			w.Fatal(w.ctx.Err())
+		}
+	}
+	b, _ := os.ReadFile(filepath.Join(w.rig.Out, "speech.jsonl"))
+	w.Fatalf("never said (%s): %q\nspeech log ends:\n%s", lang, want, last(b, 1500))
+}
+
+// firstSentence is the part of a phrase that one utterance says.
+func firstSentence(s string) string {
+	s, _, _ = strings.Cut(s, ". ")
+	return strings.TrimRight(s, ".?!")
+}
+
+// hearsInAll checks the words of a scene in the three languages, by the key that
+// changes the language.
+func (w *world) hearsInAll(keys ...text.Key) {
+	w.Helper()
+	for i, lang := range text.Langs {
+		if i > 0 {
+			w.touches("tool.language")
+		}
+		for _, key := range keys {
+			w.hears(lang, key)
+		}
+	}
+}
+
+// toCAN goes to the question for the access number, with a card in.
+func (w *world) toCAN(p vcard.Profile) {
+	w.Helper()
+	w.touches("lang.az")
+	w.sees("home")
+	w.touches("with-card")
+	w.sees("card")
+	w.inserts(p)
+	w.sees("can")
+}
+
+func (w *world) types(digits string) {
+	w.Helper()
+	w.do(w.actor.TouchDigits(w.ctx, digits))
+	w.touches("next")
+}
+
+// toReview goes from the access number to the review.
+func (w *world) toReview() {
+	w.Helper()
+	w.types(visit.Person().CAN)
+	w.sees("choosing")
+	w.do(w.actor.ToReview(w.ctx))
+}
+
+func TestAWrongAccessNumberIsSaidAndTheRightOneThenWorks(t *testing.T) {
+	w := newWorld(t)
+	w.listens()
+	w.toCAN(vcard.Profile{})
+	w.types("000000")
+	w.do(w.actor.SeesNode(w.ctx, "can", "wrong"))
+	w.hearsInAll("fault.wrong_can.lead")
+	w.types(visit.Person().CAN)
+	w.sees("choosing")
+}
+
+func TestACardPulledOutInMidReadIsSaidAndTheNextInsertionWorks(t *testing.T) {
+	w := newWorld(t)
+	w.listens()
+	w.toCAN(vcard.Profile{RemovedAfter: 9})
+	w.types(visit.Person().CAN)
+	w.sees("problem")
+	w.hearsInAll("fault.removed.title", "fault.removed.lead")
+	w.inserts(vcard.Profile{})
+	w.sees("can")
+	w.types(visit.Person().CAN)
+	w.sees("choosing")
+}
+
+func TestCardsThatAreNotBelievedAreRefusedInWords(t *testing.T) {
+	for name, tt := range map[string]struct {
+		profile vcard.Profile
+		fault   text.Key
+	}{
+		"tampered":       {vcard.Profile{TamperedDG1: true}, "fault.tampered"},
+		"cloned":         {vcard.Profile{Cloned: true}, "fault.clone"},
+		"unknown signer": {vcard.Profile{UnknownSigner: true}, "fault.unknown_signer"},
+		"expired":        {vcard.Profile{Expired: true}, "fault.expired"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.listens()
+			w.toCAN(tt.profile)
+			w.types(visit.Person().CAN)
+			w.sees("problem")
+			w.hearsInAll(tt.fault+".title", tt.fault+".lead")
+			w.touches("finish")
+			w.sees("take-card")
+			w.do(w.rig.Slot.Remove())
+			w.sees("parting")
+		})
+	}
+}
+
+func TestWithoutPaperTheReceiptIsACodeOnTheScreen(t *testing.T) {
+	w := newWorld(t)
+	w.listens()
+	w.rig.Paper.SetPaper(printer.PaperOut)
+	w.toCAN(vcard.Profile{})
+	w.toReview()
+	w.touches("next")
+	w.sees("consent")
+	w.touches("next")
+	w.do(w.actor.SeesNode(w.ctx, "result", "code"))
+	w.hearsInAll("paper.none")
+	if n := len(w.rig.Paper.Slips()); n != 0 {
+		t.Errorf("%d slips came out of a printer without paper", n)
+	}
+	w.busHas(1)
+}
+
+// busHas waits until the bus has accepted and decided n requests, and no more.
+func (w *world) busHas(n int) rig.BusStatus {
+	w.Helper()
+	limit := time.Now().Add(40 * time.Second)
+	for {
+		s, err := w.rig.BusStatus()
+		w.do(err)
+		if s.Accepted > n || s.Effects > n {
+			w.Fatalf("%d accepted, %d took effect: want %d", s.Accepted, s.Effects, n)
+		}
+		if s.Accepted == n && s.Effects == n {
+			return s
+		}
+		if time.Now().After(limit) {
+			w.Fatalf("%d accepted, %d took effect: want %d", s.Accepted, s.Effects, n)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-w.ctx.Done():
+			w.Fatal(w.ctx.Err())
+		}
+	}
+}
+
+func TestABusThatAppliesAndThenTimesOutHasOneEffect(t *testing.T) {
+	w := newWorld(t)
+	w.do(w.rig.BusFault("lost-answer", "--service", "intake", "--times", "1"))
+	w.toCAN(vcard.Profile{})
+	w.toReview()
+	w.do(w.actor.ToResult(w.ctx))
+	w.do(w.actor.TakesSlip(w.ctx))
+	w.busHas(1)
+	w.do(w.actor.LogSays(w.ctx, "delivered", "", 30*time.Second))
+	w.rig.StopKiosk()
+	left, parked, err := w.rig.QueueStats()
+	w.do(err)
+	if left+parked != 0 {
+		t.Errorf("%d left in the queue, %d parked", left, parked)
+	}
+}
+
+func TestABusWithAWrongCertificateGetsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.listens()
+	w.do(w.rig.BusFault("wrong-certificate"))
+	w.rig.Line.Cut()
+	w.do(w.rig.Line.Restore())
+	w.do(w.actor.LogSays(w.ctx, "line", "not trusted", 40*time.Second))
+	w.touches("lang.az")
+	w.sees("home")
+	w.touches("service.imei_check")
+	w.sees("problem")
+	w.hearsInAll("fault.bus_identity.title", "fault.bus_identity.lead")
+	w.touches("leave")
+	w.sees("parting")
+	w.touches("again")
+	w.sees("attract")
+	// A request is taken all the same, waits, and is delivered once to the real bus.
+	w.toCAN(vcard.Profile{})
+	w.toReview()
+	w.do(w.actor.ToResult(w.ctx))
+	w.busHas(0)
+	w.do(w.rig.BusFault("clear"))
+	w.busHas(1)
+}
+
+func TestWithTheLineDownTheCheckSaysSo(t *testing.T) {
+	w := newWorld(t)
+	w.listens()
+	w.rig.Line.Cut()
+	w.do(w.actor.LogSays(w.ctx, "line", "line down", 40*time.Second))
+	w.touches("lang.az")
+	w.sees("home")
+	w.touches("service.imei_check")
+	w.sees("problem")
+	w.hearsInAll("fault.line_down.title", "fault.line_down.lead")
+}
+
+func TestAConfigurationWithAnUnknownKeyStopsTheProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kiosk.toml")
+	if err := os.WriteFile(path, []byte("[panel]\nwidth_mm = 268.0\ncolour = \"red\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, filepath.Join(bin, "kiosk"), "--config", path).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), path+":3: unknown key panel.colour") {
+		t.Errorf("err %v, output %q", err, out)
+	}
+}
+
+// TestTheJourney is what `make run` does: every visit, in three languages, at the
+// largest text, by keys and voice, with the line cut and the kiosk killed.
+func TestTheJourney(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "kiosksim"), "visit", "--out", filepath.Join(t.TempDir(), "visit"))
+	cmd.WaitDelay = 15 * time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
