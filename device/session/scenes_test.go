@@ -110,8 +110,10 @@ func ours(n *scene.Node) []string {
 	case n.ID == "consent.operations" || n.ID == "consent.period" || n.ID == "consent.deletion":
 		add(n.Name)
 		add(n.Value)
+	case n.Role == scene.Datum && n.ID != "number" && !strings.HasPrefix(n.ID, "consent."):
+		// a datum's label is the service's, its value the person's, its source a register
 	case n.Role == scene.Datum:
-		add(n.Name) // its hint names a register or the chip
+		add(n.Name)
 	default:
 		add(n.Name)
 		add(n.Hint)
