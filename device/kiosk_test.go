@@ -320,6 +320,70 @@ func TestALateHolderIsDropped(t *testing.T) {
 	})
 }
 
+// Nor is it the next person's, whose own card is being read just then.
+func TestALateHolderIsNotTheNextOnes(t *testing.T) {
+	visit(t, func(w *world) {
+		late := make(chan struct{})
+		read := w.chip.HolderReader
+		w.chip.instead = func(ctx context.Context, c card.Card, can string, early func([]byte)) (*card.Chip, error) {
+			<-late
+			return read.ReadHolder(context.WithoutCancel(ctx), c, can, early)
+		}
+		for range 6 { // one of them would get through
+			w.toCAN()
+			w.types(can)
+			w.touch("next", "leave")
+			w.toAttract()
+		}
+		w.chip.instead = func(ctx context.Context, _ card.Card, _ string, _ func([]byte)) (*card.Chip, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		w.toCAN()
+		w.types(can)
+		w.touch("next")
+		close(late)
+		w.wait(10 * time.Second)
+		if v := w.at(session.Reading); v.Scene.Find("early") != nil {
+			t.Error("greeted by another's name")
+		}
+	})
+}
+
+// The next person hears the voice as everybody does; but headphones that are
+// still in are still in.
+func TestTheVoiceIsAsEverybodyMeetsIt(t *testing.T) {
+	visit(t, func(w *world) {
+		louder := func() string {
+			w.key(scene.Louder)
+			w.wait(10 * time.Second)
+			all := w.said()
+			for i := len(all) - 1; i >= 0; i-- {
+				if e := all[i]; e.Scene == "" && e.Text != "" && e.State == "finished" {
+					return e.Text + " by " + e.Route
+				}
+			}
+			t.Fatal("nothing is said of the volume")
+			return ""
+		}
+		w.key(scene.HeadphonesIn)
+		w.touch("lang.en")
+		first := louder()
+		if louder() == first {
+			t.Error("the volume doesn't change")
+		}
+		w.key(scene.Cancel)
+		w.wait(6 * time.Second)
+		w.at(session.Attracting)
+		w.key(scene.ToggleVoice)
+		w.touch("lang.en")
+		w.wait(20 * time.Second)
+		if got := louder(); got != first || !strings.HasSuffix(got, "headphones") {
+			t.Errorf("the next person hears %q, want %q", got, first)
+		}
+	})
+}
+
 // A slip that is cut off by its person's leaving changes nothing for the next.
 func TestALatePrintIsDropped(t *testing.T) {
 	visit(t, func(w *world) {

@@ -44,6 +44,8 @@ func (i Input) String() string {
 	switch {
 	case i.Activate != "":
 		return "activate " + i.Activate
+	case i.Focus != "":
+		return "focus " + i.Focus
 	case i.Command != 0:
 		return fmt.Sprintf("command %d", i.Command)
 	}
