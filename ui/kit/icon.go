@@ -40,21 +40,21 @@ var icons = map[string]string{
 
 // figures are larger pictures, on a grid of 150 by 100.
 var figures = map[string]string{
-	"figure-insert": `<rect x="38" y="12" width="62" height="40" rx="4" ry="4" fill="G" stroke="C" stroke-width="1.3"/>
-<rect x="45" y="21" width="16" height="13" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1.1"/><path d="M45 27.5 L61 27.5 M53 21 L53 34" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="66" y="21" width="28" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="66" y="27" width="21" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="45" y="42" width="49" height="2.6" rx="1.3" ry="1.3" fill="C"/>
-<rect x="16" y="54" width="106" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.3"/><rect x="30" y="63" width="78" height="4.6" rx="2.3" ry="2.3" fill="C"/><rect x="98" y="74" width="11" height="3.4" rx="1.7" ry="1.7" fill="A"/>
-<path d="M133 16 L133 50 M124 41 L133 51 L142 41" fill="none" stroke="C" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/>`,
-	"figure-take": `<rect x="38" y="8" width="62" height="40" rx="4" ry="4" fill="G" stroke="C" stroke-width="1.3"/>
-<rect x="45" y="17" width="16" height="13" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1.1"/><path d="M45 23.5 L61 23.5 M53 17 L53 30" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="66" y="17" width="28" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="66" y="23" width="21" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="45" y="38" width="49" height="2.6" rx="1.3" ry="1.3" fill="C"/>
-<rect x="16" y="60" width="106" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.3"/><rect x="30" y="69" width="78" height="4.6" rx="2.3" ry="2.3" fill="C"/><rect x="98" y="80" width="11" height="3.4" rx="1.7" ry="1.7" fill="A"/>
-<path d="M133 50 L133 16 M124 25 L133 15 L142 25" fill="none" stroke="C" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/>`,
-	"figure-can": `<rect x="16" y="10" width="118" height="80" rx="6" ry="6" fill="G" stroke="C" stroke-width="1.3"/>
-<rect x="27" y="25" width="25" height="20" rx="2" ry="2" fill="none" stroke="A" stroke-width="1.2"/><path d="M27 35 L52 35 M39.5 25 L39.5 45" fill="none" stroke="A" stroke-width="0.9"/>
-<rect x="62" y="26" width="60" height="3" rx="1.5" ry="1.5" fill="C"/><rect x="62" y="34" width="45" height="3" rx="1.5" ry="1.5" fill="C"/><rect x="62" y="42" width="52" height="3" rx="1.5" ry="1.5" fill="C"/>
-<rect x="72" y="60" width="54" height="20" rx="4" ry="4" fill="none" stroke="C" stroke-width="2"/>
-<circle cx="80" cy="70" r="2.5" fill="C"/><circle cx="87.6" cy="70" r="2.5" fill="C"/><circle cx="95.2" cy="70" r="2.5" fill="C"/><circle cx="102.8" cy="70" r="2.5" fill="C"/><circle cx="110.4" cy="70" r="2.5" fill="C"/><circle cx="118" cy="70" r="2.5" fill="C"/>`,
+	"figure-insert": `<rect x="34" y="12" width="66" height="42" rx="4" ry="4" fill="none" stroke="C" stroke-width="1.4"/>
+<rect x="41" y="21.5" width="17" height="14" rx="1.8" ry="1.8" fill="A" fill-opacity="0.35"/><rect x="41" y="21.5" width="17" height="14" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1"/><path d="M41 28.5 L58 28.5 M49.5 21.5 L49.5 35.5" fill="none" stroke="A" stroke-width="0.8"/>
+<rect x="64" y="22" width="29" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/><rect x="64" y="28.5" width="21" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/><rect x="41" y="44" width="52" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/>
+<rect x="10" y="60" width="114" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.4"/><rect x="26" y="68.5" width="82" height="4.4" rx="2.2" ry="2.2" fill="C"/><rect x="102" y="80" width="12" height="3.2" rx="1.6" ry="1.6" fill="A"/>
+<path d="M136 16 L136 50 M127 41 L136 50.5 L145 41" fill="none" stroke="C" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round"/>`,
+	"figure-take": `<rect x="34" y="4" width="66" height="42" rx="4" ry="4" fill="none" stroke="C" stroke-width="1.4"/>
+<rect x="41" y="13.5" width="17" height="14" rx="1.8" ry="1.8" fill="A" fill-opacity="0.35"/><rect x="41" y="13.5" width="17" height="14" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1"/><path d="M41 20.5 L58 20.5 M49.5 13.5 L49.5 27.5" fill="none" stroke="A" stroke-width="0.8"/>
+<rect x="64" y="14" width="29" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/><rect x="64" y="20.5" width="21" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/><rect x="41" y="36" width="52" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/>
+<rect x="10" y="62" width="114" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.4"/><rect x="26" y="70.5" width="82" height="4.4" rx="2.2" ry="2.2" fill="C"/><rect x="102" y="82" width="12" height="3.2" rx="1.6" ry="1.6" fill="A"/>
+<path d="M136 46 L136 12 M127 21 L136 11.5 L145 21" fill="none" stroke="C" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round"/>`,
+	"figure-can": `<rect x="16" y="10" width="118" height="80" rx="6" ry="6" fill="none" stroke="C" stroke-width="1.4"/>
+<rect x="27" y="24" width="26" height="21" rx="2" ry="2" fill="A" fill-opacity="0.35"/><rect x="27" y="24" width="26" height="21" rx="2" ry="2" fill="none" stroke="A" stroke-width="1.2"/><path d="M27 34.5 L53 34.5 M40 24 L40 45" fill="none" stroke="A" stroke-width="0.9"/>
+<rect x="63" y="25" width="60" height="3.4" rx="1.7" ry="1.7" fill="C" fill-opacity="0.3"/><rect x="63" y="33" width="45" height="3.4" rx="1.7" ry="1.7" fill="C" fill-opacity="0.3"/><rect x="63" y="41" width="52" height="3.4" rx="1.7" ry="1.7" fill="C" fill-opacity="0.3"/><rect x="27" y="68" width="30" height="3.4" rx="1.7" ry="1.7" fill="C" fill-opacity="0.3"/>
+<rect x="67" y="57" width="58" height="24" rx="4.5" ry="4.5" fill="G" stroke="C" stroke-width="2.2"/>
+<circle cx="76" cy="69" r="2.9" fill="C"/><circle cx="84" cy="69" r="2.9" fill="C"/><circle cx="92" cy="69" r="2.9" fill="C"/><circle cx="100" cy="69" r="2.9" fill="C"/><circle cx="108" cy="69" r="2.9" fill="C"/><circle cx="116" cy="69" r="2.9" fill="C"/>`,
 }
 
 // star is the mark: two squares, one turned, with the brass eye.
