@@ -39,7 +39,7 @@ func (p *pen) attract() {
 // heroFace is the welcome's; it grows no further than at the default size, as it
 // is the largest anyway.
 func (p *pen) heroFace() face {
-	if p.view.TextSize == scene.TextLargest && p.Panel.W < p.mm(220) {
+	if p.view.TextSize == scene.TextLargest && p.Panel.W < p.mm(240) {
 		return p.faceAt(theme.Title, scene.TextNormal)
 	}
 	return p.faceAt(theme.Hero, min(p.view.TextSize, scene.TextNormal))

@@ -181,7 +181,7 @@ func TestOtherPanels(t *testing.T) {
 		t.Run(on.name, func(t *testing.T) {
 			breaches := 0
 			views(func(name string, v scene.View) {
-				if v.Contrast != scene.ContrastDefault { // places are the same in all
+				if v.Contrast != scene.ContrastDefault || v.TextSize%2 == 0 { // places are the same in all contrasts
 					return
 				}
 				for _, p := range pages(name, v, on) {
