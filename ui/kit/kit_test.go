@@ -134,6 +134,10 @@ func TestIcons(t *testing.T) {
 func TestIconsAreUsed(t *testing.T) {
 	used := map[string]bool{}
 	pictures(layout.Icon, func(e layout.Element) { used[e.Name] = true })
+	for _, svc := range sessiontest.Kiosk().Catalogue.Services {
+		used[svc.Icon] = true
+		picture(svc.Icon, 10, 10, color.NRGBA{}, color.NRGBA{}, color.NRGBA{}) // panics when it isn't drawn
+	}
 	for _, names := range []map[string]string{icons, figures} {
 		for n := range names {
 			if !used[n] {

@@ -24,6 +24,7 @@ type touch struct {
 var (
 	_ fyne.Tappable     = (*touch)(nil)
 	_ desktop.Mouseable = (*touch)(nil)
+	_ desktop.Hoverable = (*touch)(nil)
 )
 
 func newTouch(id string, box *canvas.Rectangle, pressed color.NRGBA, fire func(string)) *touch {
@@ -37,7 +38,7 @@ func (t *touch) Tapped(*fyne.PointEvent) { t.fire(t.id) }
 
 // MouseDown darkens the box, so that the touch is seen at once.
 func (t *touch) MouseDown(*desktop.MouseEvent) {
-	if t.box == nil {
+	if t.box == nil || t.usual != nil {
 		return
 	}
 	t.usual = t.box.FillColor
@@ -46,7 +47,19 @@ func (t *touch) MouseDown(*desktop.MouseEvent) {
 }
 
 // MouseUp gives the box its colour back.
-func (t *touch) MouseUp(*desktop.MouseEvent) {
+func (t *touch) MouseUp(*desktop.MouseEvent) { t.release() }
+
+// MouseOut does the same when the finger slides off: Fyne tells the lifting of a
+// finger to what is under it then.
+func (t *touch) MouseOut() { t.release() }
+
+// MouseIn does nothing: only a press darkens.
+func (t *touch) MouseIn(*desktop.MouseEvent) {}
+
+// MouseMoved does nothing: nothing is dragged (VVSG 2.0, 7.2-E).
+func (t *touch) MouseMoved(*desktop.MouseEvent) {}
+
+func (t *touch) release() {
 	if t.box == nil || t.usual == nil {
 		return
 	}

@@ -17,11 +17,14 @@ func (p *pen) field(n *scene.Node, w float32) block {
 		draw: func(r Rect) {
 			p.para(r.X, r.Y, r.W, n.Name.String(), lf, p.pal.Second, p.pal.Paper)
 			b := Rect{r.X, r.Y + label + p.mm(2), r.W, box}
-			stroke := p.pal.AccentText
+			stroke, width := p.pal.AccentText, theme.MM(0.9)
 			if n.Tone == scene.Bad {
-				stroke = p.pal.Bad
+				stroke, width = p.pal.Bad, 1.6
 			}
-			el := p.box(b, p.pal.Card, stroke, 0.9, theme.Corner)
+			el := p.box(b, p.pal.Card, stroke, width, theme.Corner)
+			if s := p.grown(10, theme.Answer); n.Tone == scene.Bad {
+				p.icon(Rect{b.Right() - p.mm(8) - s, b.Y + (b.H-s)/2, s, s}, "alert", p.pal.Bad)
+			}
 			value := n.Value.String()
 			x, y := b.X+p.mm(9), b.Y+(b.H-f.line)/2
 			if value != "" {

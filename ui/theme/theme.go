@@ -22,7 +22,7 @@ const (
 	Corner       MM = 5    // of buttons and fields
 	CardCorner   MM = 7    // of cards
 	Stroke       MM = 0.5  // of control borders
-	FocusInner   MM = 1.0  // inner ring, accent (WCAG 2.4.13)
+	FocusInner   MM = 1.2  // inner ring (WCAG 2.4.13)
 	FocusOuter   MM = 1.2  // outer ring, yellow
 	TargetMin    MM = 12.7 // smallest thing to touch: VVSG 2.0, 7.2-I
 	TargetGap    MM = 2.54 // smallest gap between two of them: VVSG 2.0, 7.2-I
