@@ -256,7 +256,7 @@ func TestResizing(t *testing.T) {
 // without, at least the area of two lines round the target differs by 3:1.
 func TestRingIsSeen(t *testing.T) {
 	for contrast := range scene.Contrast(scene.Contrasts) {
-		b := open(t, 540, 960)
+		b := open(t, 1080, 1920)
 		v := scene.View{Scene: meet(t, "home", text.Az), TextSize: scene.TextNormal, Contrast: contrast, Focus: "without-card"}
 		b.Show(v)
 		without := b.Fyne().Canvas().Capture()

@@ -3,7 +3,6 @@ package kit
 import (
 	"fmt"
 	"image/color"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 )
 
 // Icons are strokes on a grid of 24, drawn for this house. C is the colour, A
-// the second one (brass, only in the mark and the chip), G a calm ground.
+// the second one (brass, only in the mark).
 var icons = map[string]string{
 	"chevron-right": `<path d="M9 4 L17 12 L9 20" fill="none" stroke="C" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>`,
 	"chevron-left":  `<path d="M15 4 L7 12 L15 20" fill="none" stroke="C" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>`,
@@ -34,33 +33,16 @@ var icons = map[string]string{
 	"phone":         `<path d="M6.5 2.5 L10 3.5 L11 8.5 L8.5 10.5 C9.5 13 11 14.5 13.5 15.5 L15.5 13 L20.5 14 L21.5 17.5 C20 21.5 17 22 14 21 C8 19 5 16 3 10 C2 7 2.5 4 6.5 2.5 Z" fill="none" stroke="C" stroke-width="1.8" stroke-linejoin="round"/>`,
 	"device":        `<rect x="6" y="2" width="12" height="20" rx="2.4" ry="2.4" fill="none" stroke="C" stroke-width="1.8"/><path d="M10.5 18.6 L13.5 18.6" fill="none" stroke="C" stroke-width="1.8" stroke-linecap="round"/>`,
 	"certificate":   `<path d="M5 2.5 L15 2.5 L19 6.5 L19 21.5 L5 21.5 Z" fill="none" stroke="C" stroke-width="1.8" stroke-linejoin="round"/><path d="M8.5 9 L15.5 9 M8.5 13 L15.5 13 M8.5 17 L12 17" fill="none" stroke="C" stroke-width="1.7" stroke-linecap="round"/>`,
+	"arrow-down":    `<path d="M12 2 L12 21.4 M4.6 14 L12 21.6 L19.4 14" fill="none" stroke="C" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>`,
+	"arrow-up":      `<path d="M12 22 L12 2.6 M4.6 10 L12 2.4 L19.4 10" fill="none" stroke="C" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>`,
 	"mark":          star("C"),
 	"wait":          star("C"),
 }
 
-// figures are larger pictures, on a grid of 150 by 100.
-var figures = map[string]string{
-	"figure-insert": `<rect x="34" y="12" width="66" height="42" rx="4" ry="4" fill="none" stroke="C" stroke-width="1.4"/>
-<rect x="41" y="21.5" width="17" height="14" rx="1.8" ry="1.8" fill="A" fill-opacity="0.35"/><rect x="41" y="21.5" width="17" height="14" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1"/><path d="M41 28.5 L58 28.5 M49.5 21.5 L49.5 35.5" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="64" y="22" width="29" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/><rect x="64" y="28.5" width="21" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/><rect x="41" y="44" width="52" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/>
-<rect x="10" y="60" width="114" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.4"/><rect x="26" y="68.5" width="82" height="4.4" rx="2.2" ry="2.2" fill="C"/><rect x="102" y="80" width="12" height="3.2" rx="1.6" ry="1.6" fill="A"/>
-<path d="M136 16 L136 50 M127 41 L136 50.5 L145 41" fill="none" stroke="C" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round"/>`,
-	"figure-take": `<rect x="34" y="4" width="66" height="42" rx="4" ry="4" fill="none" stroke="C" stroke-width="1.4"/>
-<rect x="41" y="13.5" width="17" height="14" rx="1.8" ry="1.8" fill="A" fill-opacity="0.35"/><rect x="41" y="13.5" width="17" height="14" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1"/><path d="M41 20.5 L58 20.5 M49.5 13.5 L49.5 27.5" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="64" y="14" width="29" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/><rect x="64" y="20.5" width="21" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/><rect x="41" y="36" width="52" height="2.8" rx="1.4" ry="1.4" fill="C" fill-opacity="0.3"/>
-<rect x="10" y="62" width="114" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.4"/><rect x="26" y="70.5" width="82" height="4.4" rx="2.2" ry="2.2" fill="C"/><rect x="102" y="82" width="12" height="3.2" rx="1.6" ry="1.6" fill="A"/>
-<path d="M136 46 L136 12 M127 21 L136 11.5 L145 21" fill="none" stroke="C" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round"/>`,
-	"figure-can": `<rect x="16" y="10" width="118" height="80" rx="6" ry="6" fill="none" stroke="C" stroke-width="1.4"/>
-<rect x="27" y="24" width="26" height="21" rx="2" ry="2" fill="A" fill-opacity="0.35"/><rect x="27" y="24" width="26" height="21" rx="2" ry="2" fill="none" stroke="A" stroke-width="1.2"/><path d="M27 34.5 L53 34.5 M40 24 L40 45" fill="none" stroke="A" stroke-width="0.9"/>
-<rect x="63" y="25" width="60" height="3.4" rx="1.7" ry="1.7" fill="C" fill-opacity="0.3"/><rect x="63" y="33" width="45" height="3.4" rx="1.7" ry="1.7" fill="C" fill-opacity="0.3"/><rect x="63" y="41" width="52" height="3.4" rx="1.7" ry="1.7" fill="C" fill-opacity="0.3"/><rect x="27" y="68" width="30" height="3.4" rx="1.7" ry="1.7" fill="C" fill-opacity="0.3"/>
-<rect x="67" y="57" width="58" height="24" rx="4.5" ry="4.5" fill="G" stroke="C" stroke-width="2.2"/>
-<circle cx="76" cy="69" r="2.9" fill="C"/><circle cx="84" cy="69" r="2.9" fill="C"/><circle cx="92" cy="69" r="2.9" fill="C"/><circle cx="100" cy="69" r="2.9" fill="C"/><circle cx="108" cy="69" r="2.9" fill="C"/><circle cx="116" cy="69" r="2.9" fill="C"/>`,
-}
-
 // star is the mark: two squares, one turned, with the brass eye.
 func star(c string) string {
-	return `<rect x="5" y="5" width="14" height="14" fill="none" stroke="` + c + `" stroke-width="1.9"/>` +
-		`<path d="M12 2 L22 12 L12 22 L2 12 Z" fill="none" stroke="` + c + `" stroke-width="1.9"/>` +
+	return `<rect x="5" y="5" width="14" height="14" fill="none" stroke="` + c + `" stroke-width="1.5"/>` +
+		`<path d="M12 2 L22 12 L12 22 L2 12 Z" fill="none" stroke="` + c + `" stroke-width="1.5"/>` +
 		`<circle cx="12" cy="12" r="2.7" fill="A"/>`
 }
 
@@ -72,41 +54,16 @@ var widths = regexp.MustCompile(`stroke-width="([0-9.]+)"`)
 
 // picture is an icon for a place of w by h pixels. Its name holds all that it
 // was made of, since Fyne caches by name.
-func picture(name string, w, h float32, c, second, ground color.NRGBA) fyne.Resource {
-	body, box, scale := icons[name], "0 0 24 24", min(w, h)/24
-	if body == "" {
-		body, box, scale = figures[name], "0 0 150 100", min(w/150, h/100)
-	}
+func picture(name string, w, h float32, c, second color.NRGBA) fyne.Resource {
+	body, scale := icons[name], min(w, h)/24
 	if body == "" {
 		panic("kit: no icon " + name)
 	}
-	body = strings.NewReplacer(`"C"`, `"`+css(c)+`"`, `"A"`, `"`+css(second)+`"`, `"G"`, `"`+css(ground)+`"`).Replace(body)
+	body = strings.NewReplacer(`"C"`, `"`+css(c)+`"`, `"A"`, `"`+css(second)+`"`).Replace(body)
 	body = widths.ReplaceAllStringFunc(body, func(s string) string {
 		v, _ := strconv.ParseFloat(widths.FindStringSubmatch(s)[1], 32)
 		return fmt.Sprintf(`stroke-width="%.2f"`, v*float64(scale))
 	})
-	svg := `<svg xmlns="http://www.w3.org/2000/svg" viewBox="` + box + `">` + body + `</svg>`
-	return fyne.NewStaticResource(fmt.Sprintf("%s-%s-%s-%s-%.0f.svg", name, css(c), css(second), css(ground), scale*24), []byte(svg))
-}
-
-// lattice is the shəbəkə ornament: a grid of eight-pointed stars over w by h
-// pixels, in one colour.
-func lattice(w, h float32, c color.NRGBA) fyne.Resource {
-	const cell = 180.0
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f"><path d="`, w, h)
-	for y := cell / 2; y-cell < float64(h); y += cell {
-		for x := cell / 2; x-cell < float64(w); x += cell {
-			square(&b, x, y, cell*0.355)
-			square(&b, x, y, cell*0.11)
-			r := cell * 0.5
-			fmt.Fprintf(&b, "M%.1f %.1f L%.1f %.1f L%.1f %.1f L%.1f %.1f Z ", x, y-r, x+r, y, x, y+r, x-r, y)
-		}
-	}
-	fmt.Fprintf(&b, `" fill="none" stroke="%s" stroke-width="2"/></svg>`, css(c))
-	return fyne.NewStaticResource(fmt.Sprintf("lattice%s%.0fx%.0f.svg", css(c), math.Round(float64(w)), math.Round(float64(h))), []byte(b.String()))
-}
-
-func square(b *strings.Builder, x, y, r float64) {
-	fmt.Fprintf(b, "M%.1f %.1f L%.1f %.1f L%.1f %.1f L%.1f %.1f Z ", x-r, y-r, x+r, y-r, x+r, y+r, x-r, y+r)
+	svg := `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">` + body + `</svg>`
+	return fyne.NewStaticResource(fmt.Sprintf("%s-%s-%s-%.0f.svg", name, css(c), css(second), scale*24), []byte(svg))
 }

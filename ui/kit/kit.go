@@ -70,9 +70,13 @@ func element(e layout.Element, scale float32) fyne.CanvasObject {
 		t.Resize(fyne.NewSize(t.Size().Width, h))
 		return t
 	case layout.Icon:
-		o = canvas.NewImageFromResource(picture(e.Name, e.Rect.W, e.Rect.H, e.Fill, e.Accent, e.On))
+		if parts := figures[e.Name]; parts != nil {
+			o = drawn(parts, e, scale)
+			break
+		}
+		o = canvas.NewImageFromResource(picture(e.Name, e.Rect.W, e.Rect.H, e.Fill, e.Accent))
 	case layout.Lattice:
-		o = canvas.NewImageFromResource(lattice(e.Rect.W, e.Rect.H, e.Fill))
+		o = lattice(e.Rect.W, e.Rect.H, e.Fill)
 	case layout.Code:
 		o = code(e.Data)
 	}

@@ -136,13 +136,19 @@ func TestIconsAreUsed(t *testing.T) {
 	pictures(layout.Icon, func(e layout.Element) { used[e.Name] = true })
 	for _, svc := range sessiontest.Kiosk().Catalogue.Services {
 		used[svc.Icon] = true
-		picture(svc.Icon, 10, 10, color.NRGBA{}, color.NRGBA{}, color.NRGBA{}) // panics when it isn't drawn
+		picture(svc.Icon, 10, 10, color.NRGBA{}, color.NRGBA{}) // panics when it isn't drawn
 	}
-	for _, names := range []map[string]string{icons, figures} {
-		for n := range names {
-			if !used[n] {
-				t.Errorf("%s is on no screen", n)
-			}
+	for n, parts := range figures {
+		if !used[n] {
+			t.Errorf("%s is on no screen", n)
+		}
+		for _, p := range parts {
+			used[p.icon] = true
+		}
+	}
+	for n := range icons {
+		if !used[n] {
+			t.Errorf("%s is on no screen", n)
 		}
 	}
 }
@@ -153,7 +159,7 @@ func TestUnknownIconPanics(t *testing.T) {
 			t.Error("a picture without a drawing is a broken program")
 		}
 	}()
-	picture("no such", 10, 10, color.NRGBA{}, color.NRGBA{}, color.NRGBA{})
+	picture("no such", 10, 10, color.NRGBA{}, color.NRGBA{})
 }
 
 // TestLattice: the ornament covers its whole place, evenly.
