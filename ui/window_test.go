@@ -48,31 +48,24 @@ func meet(t testing.TB, id string, lang text.Lang) scene.Scene {
 	return scene.Scene{}
 }
 
-// A finger is what Fyne's driver tells of a touch.
-type finger interface {
-	fyne.Tappable
-	desktop.Mouseable
-	desktop.Hoverable
-}
-
-// under is what a finger finds in the middle of a node, and where.
-func (b *bench) under(t *testing.T, id string) (finger, image.Point) {
+// at is the middle of a node on the panel.
+func (b *bench) at(t *testing.T, id string) fyne.Position {
 	t.Helper()
 	for _, x := range b.drawing.Targets {
-		if x.ID != id {
-			continue
-		}
-		at := fyne.NewPos(x.Rect.X+x.Rect.W/2, x.Rect.Y+x.Rect.H/2)
-		for _, o := range b.root.Objects[1].(*fyne.Container).Objects {
-			f, ok := o.(finger)
-			p, s := o.Position(), o.Size()
-			if ok && at.X > p.X && at.Y > p.Y && at.X < p.X+s.Width && at.Y < p.Y+s.Height {
-				return f, image.Pt(int(x.Rect.X+x.Rect.W/2), int(x.Rect.Y+6))
-			}
+		if x.ID == id {
+			return fyne.NewPos(x.Rect.X+x.Rect.W/2, x.Rect.Y+x.Rect.H/2)
 		}
 	}
-	t.Fatalf("no finger finds %q", id)
-	return nil, image.Point{}
+	t.Fatalf("%q is not on the panel", id)
+	return fyne.Position{}
+}
+
+// press puts a finger on the layer that takes touches, lift takes it away.
+func (b *bench) press(p fyne.Position) { b.touch.MouseDown(finger(p)) }
+func (b *bench) lift(p fyne.Position)  { b.touch.MouseUp(finger(p)) }
+
+func finger(p fyne.Position) *desktop.MouseEvent {
+	return &desktop.MouseEvent{PointEvent: fyne.PointEvent{Position: p}}
 }
 
 func (b *bench) pixel(at image.Point) color.NRGBA {
@@ -84,34 +77,54 @@ func (b *bench) pixel(at image.Point) color.NRGBA {
 func TestTouch(t *testing.T) {
 	b := open(t, 1080, 1920)
 	b.Show(scene.View{Scene: meet(t, "home", text.Az), TextSize: scene.TextNormal})
-	f, at := b.under(t, "without-card")
-	usual := b.pixel(at)
-	f.MouseDown(&desktop.MouseEvent{})
-	dark := b.pixel(at)
+	on, off := b.at(t, "without-card"), b.at(t, "most")
+	edge := image.Pt(int(on.X), int(on.Y)-60) // of the tile, beside its words
+	usual := b.pixel(edge)
+	b.press(on)
+	dark := b.pixel(edge)
 	if len(b.inputs) != 0 {
 		t.Fatalf("a press alone gave %v", b.inputs)
 	}
 	if sum(dark) >= sum(usual) {
 		t.Errorf("pressed %v is no darker than %v", dark, usual)
 	}
-	f.MouseOut() // the finger slides off, and lifts elsewhere
-	if got := b.pixel(at); got != usual || len(b.inputs) != 0 {
+	b.lift(off)
+	if got := b.pixel(edge); got != usual || len(b.inputs) != 0 {
 		t.Errorf("slid off: %v, want %v; inputs %v", got, usual, b.inputs)
 	}
-	f.MouseDown(&desktop.MouseEvent{})
-	f.MouseUp(&desktop.MouseEvent{})
-	f.Tapped(&fyne.PointEvent{})
+	b.press(on)
+	b.lift(on)
 	if len(b.inputs) != 1 || b.inputs[0].Activate != "without-card" {
 		t.Errorf("a touch gave %v", b.inputs)
 	}
-	if got := b.pixel(at); got != usual {
+	if got := b.pixel(edge); got != usual {
 		t.Errorf("released %v, want %v", got, usual)
+	}
+	b.press(off)
+	b.lift(on)
+	if len(b.inputs) != 1 {
+		t.Errorf("a press that began elsewhere gave %v", b.inputs[1:])
+	}
+}
+
+// TestAViewThatChangesUnderAFingerLosesNothing: news may come while a finger is
+// down; where it lifts, the same node is still meant.
+func TestAViewThatChangesUnderAFingerLosesNothing(t *testing.T) {
+	b := open(t, 1080, 1920)
+	v := scene.View{Scene: meet(t, "home", text.Az), TextSize: scene.TextNormal}
+	b.Show(v)
+	on := b.at(t, "without-card")
+	b.press(on)
+	b.Show(v)
+	b.lift(on)
+	if len(b.inputs) != 1 || b.inputs[0].Activate != "without-card" {
+		t.Errorf("the touch gave %v", b.inputs)
 	}
 }
 
 func sum(c color.NRGBA) int { return int(c.R) + int(c.G) + int(c.B) }
 
-// TestTouchFindsItsNode taps through Fyne, wherever a target is.
+// TestTouchFindsItsNode touches every target of some scenes.
 func TestTouchFindsItsNode(t *testing.T) {
 	b := open(t, 1080, 1920)
 	for _, id := range []string{"home", "can", "question", "review", "attract"} {
@@ -121,7 +134,8 @@ func TestTouchFindsItsNode(t *testing.T) {
 				continue
 			}
 			b.inputs = nil
-			test.TapCanvas(b.Fyne().Canvas(), fyne.NewPos(x.Rect.X+x.Rect.W/2, x.Rect.Y+x.Rect.H/2))
+			b.press(b.at(t, x.ID))
+			b.lift(b.at(t, x.ID))
 			if len(b.inputs) != 1 || b.inputs[0].Activate != x.ID {
 				t.Errorf("%s: a touch on %s gave %v", id, x.ID, b.inputs)
 			}
@@ -137,8 +151,8 @@ func TestTurningIsFocusing(t *testing.T) {
 	if b.drawing.Pages < 2 {
 		t.Fatal("the review fits on one page at the largest text")
 	}
-	next, _ := b.under(t, scene.TurnNext)
-	next.Tapped(&fyne.PointEvent{})
+	b.press(b.at(t, scene.TurnNext))
+	b.lift(b.at(t, scene.TurnNext))
 	if len(b.inputs) != 1 || b.inputs[0].Focus != b.drawing.Firsts[1] || b.inputs[0].Activate != "" {
 		t.Fatalf("the turn gave %+v, want a focus on %s", b.inputs, b.drawing.Firsts[1])
 	}
@@ -148,8 +162,8 @@ func TestTurningIsFocusing(t *testing.T) {
 	if b.drawing.Page != 1 {
 		t.Fatalf("page %d, want 1", b.drawing.Page)
 	}
-	back, _ := b.under(t, scene.TurnBack)
-	back.Tapped(&fyne.PointEvent{})
+	b.press(b.at(t, scene.TurnBack))
+	b.lift(b.at(t, scene.TurnBack))
 	if got := b.inputs[1]; got.Focus != first {
 		t.Errorf("the turn back gave %+v, want a focus on %s", got, first)
 	}
