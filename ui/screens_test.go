@@ -7,46 +7,54 @@ import (
 	"strings"
 	"testing"
 
-	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/test"
-
 	"kosk/device/scene"
 	"kosk/device/session/sessiontest"
 	"kosk/device/text"
 )
 
-// TestScreens draws every screen of the journey as the software painter does,
-// in three languages and at every size of text. With KOSK_SCREENS=DIR it leaves
-// the pictures there.
+// TestScreens paints screens as the software painter does. With KOSK_SCREENS=DIR
+// it paints the whole journey, in three languages and two sizes of text, and
+// leaves the pictures there (KOSK_ONLY=home,can: only those); without, it paints
+// a few, since the rules of place are held in ui/layout.
 func TestScreens(t *testing.T) {
-	app := test.NewApp()
-	defer app.Quit()
-	dir := os.Getenv("KOSK_SCREENS")
+	dir, only := os.Getenv("KOSK_SCREENS"), os.Getenv("KOSK_ONLY")
 	if dir == "" {
-		t.Log("set KOSK_SCREENS=DIR to keep the pictures")
+		only = "attract,can,result-down"
+		t.Log("a few screens only: set KOSK_SCREENS=DIR to paint all, and keep them")
 	}
-	w := New(app, Panel{WidthMM: 268, W: 1080, H: 1920}, func(scene.Input) {}, nil)
-	w.Fyne().Resize(fyne.NewSize(1080, 1920))
+	b := open(t, 1080, 1920)
 	for _, lang := range text.Langs {
 		for _, size := range []scene.TextSize{scene.TextNormal, scene.TextLargest} {
 			for _, s := range sessiontest.Journey(lang) {
-				if only := os.Getenv("KOSK_ONLY"); only != "" && !strings.Contains(","+only+",", ","+s.ID+",") {
+				if only != "" && !strings.Contains(","+only+",", ","+s.ID+",") {
 					continue
 				}
-				w.view = scene.View{Scene: s, TextSize: size, Ring: true, Focus: s.Move("", 1, false)}
-				w.draw()
-				if dir == "" {
-					continue
-				}
-				f, err := os.Create(filepath.Join(dir, string(lang)+"-"+s.ID+"-"+string(rune('0'+size))+".png"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := png.Encode(f, w.Fyne().Canvas().Capture()); err != nil {
-					t.Fatal(err)
-				}
-				_ = f.Close()
+				b.Show(scene.View{Scene: s, TextSize: size, Ring: true, Focus: s.Move("", 1, false)})
+				b.keep(t, dir, string(lang)+"-"+s.ID+"-"+string(rune('0'+size))+".png")
+			}
+			if dir == "" {
+				break // one size is enough
 			}
 		}
+	}
+}
+
+// keep paints what is shown; the picture must hold more than one colour.
+func (b *bench) keep(t *testing.T, dir, name string) {
+	t.Helper()
+	img := b.Fyne().Canvas().Capture()
+	if changed(img, blank{img, b.drawing.Ground}, 3) < 5000 {
+		t.Errorf("%s is empty", name)
+	}
+	if dir == "" {
+		return
+	}
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := png.Encode(f, img); err != nil {
+		t.Fatal(err)
 	}
 }

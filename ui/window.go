@@ -88,12 +88,8 @@ func (w *Window) draw() {
 		return // nothing to show yet, or the window has not got its size
 	}
 	px := size.Width * scale
-	mm := w.panel.WidthMM
-	if size.Width > size.Height { // a landscape panel is as wide as it is
-		mm = max(mm, 1)
-	}
 	w.drawing = layout.Lay(w.view, layout.Panel{
-		W: px, H: size.Height * scale, PxPerMM: px / mm, Measure: kit.Measure,
+		W: px, H: size.Height * scale, PxPerMM: px / w.panel.WidthMM, Measure: kit.Measure,
 	})
 	pal := housetheme.PaletteOf(w.view.Contrast)
 	page := kit.Build(w.drawing, scale, pal.Pressed)

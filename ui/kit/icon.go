@@ -3,7 +3,6 @@ package kit
 import (
 	"fmt"
 	"image/color"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 )
 
 // Icons are strokes on a grid of 24, drawn for this house. C is the colour, A
-// the second one (brass, only in the mark and the chip), G a calm ground.
+// the second one (brass, only in the mark).
 var icons = map[string]string{
 	"chevron-right": `<path d="M9 4 L17 12 L9 20" fill="none" stroke="C" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>`,
 	"chevron-left":  `<path d="M15 4 L7 12 L15 20" fill="none" stroke="C" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>`,
@@ -34,33 +33,16 @@ var icons = map[string]string{
 	"phone":         `<path d="M6.5 2.5 L10 3.5 L11 8.5 L8.5 10.5 C9.5 13 11 14.5 13.5 15.5 L15.5 13 L20.5 14 L21.5 17.5 C20 21.5 17 22 14 21 C8 19 5 16 3 10 C2 7 2.5 4 6.5 2.5 Z" fill="none" stroke="C" stroke-width="1.8" stroke-linejoin="round"/>`,
 	"device":        `<rect x="6" y="2" width="12" height="20" rx="2.4" ry="2.4" fill="none" stroke="C" stroke-width="1.8"/><path d="M10.5 18.6 L13.5 18.6" fill="none" stroke="C" stroke-width="1.8" stroke-linecap="round"/>`,
 	"certificate":   `<path d="M5 2.5 L15 2.5 L19 6.5 L19 21.5 L5 21.5 Z" fill="none" stroke="C" stroke-width="1.8" stroke-linejoin="round"/><path d="M8.5 9 L15.5 9 M8.5 13 L15.5 13 M8.5 17 L12 17" fill="none" stroke="C" stroke-width="1.7" stroke-linecap="round"/>`,
+	"arrow-down":    `<path d="M12 2 L12 21.4 M4.6 14 L12 21.6 L19.4 14" fill="none" stroke="C" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>`,
+	"arrow-up":      `<path d="M12 22 L12 2.6 M4.6 10 L12 2.4 L19.4 10" fill="none" stroke="C" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>`,
 	"mark":          star("C"),
 	"wait":          star("C"),
 }
 
-// figures are larger pictures, on a grid of 150 by 100.
-var figures = map[string]string{
-	"figure-insert": `<rect x="38" y="12" width="62" height="40" rx="4" ry="4" fill="G" stroke="C" stroke-width="1.3"/>
-<rect x="45" y="21" width="16" height="13" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1.1"/><path d="M45 27.5 L61 27.5 M53 21 L53 34" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="66" y="21" width="28" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="66" y="27" width="21" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="45" y="42" width="49" height="2.6" rx="1.3" ry="1.3" fill="C"/>
-<rect x="16" y="54" width="106" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.3"/><rect x="30" y="63" width="78" height="4.6" rx="2.3" ry="2.3" fill="C"/><rect x="98" y="74" width="11" height="3.4" rx="1.7" ry="1.7" fill="A"/>
-<path d="M133 16 L133 50 M124 41 L133 51 L142 41" fill="none" stroke="C" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/>`,
-	"figure-take": `<rect x="38" y="8" width="62" height="40" rx="4" ry="4" fill="G" stroke="C" stroke-width="1.3"/>
-<rect x="45" y="17" width="16" height="13" rx="1.8" ry="1.8" fill="none" stroke="A" stroke-width="1.1"/><path d="M45 23.5 L61 23.5 M53 17 L53 30" fill="none" stroke="A" stroke-width="0.8"/>
-<rect x="66" y="17" width="28" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="66" y="23" width="21" height="2.6" rx="1.3" ry="1.3" fill="C"/><rect x="45" y="38" width="49" height="2.6" rx="1.3" ry="1.3" fill="C"/>
-<rect x="16" y="60" width="106" height="30" rx="5" ry="5" fill="G" stroke="C" stroke-width="1.3"/><rect x="30" y="69" width="78" height="4.6" rx="2.3" ry="2.3" fill="C"/><rect x="98" y="80" width="11" height="3.4" rx="1.7" ry="1.7" fill="A"/>
-<path d="M133 50 L133 16 M124 25 L133 15 L142 25" fill="none" stroke="C" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round"/>`,
-	"figure-can": `<rect x="16" y="10" width="118" height="80" rx="6" ry="6" fill="G" stroke="C" stroke-width="1.3"/>
-<rect x="27" y="25" width="25" height="20" rx="2" ry="2" fill="none" stroke="A" stroke-width="1.2"/><path d="M27 35 L52 35 M39.5 25 L39.5 45" fill="none" stroke="A" stroke-width="0.9"/>
-<rect x="62" y="26" width="60" height="3" rx="1.5" ry="1.5" fill="C"/><rect x="62" y="34" width="45" height="3" rx="1.5" ry="1.5" fill="C"/><rect x="62" y="42" width="52" height="3" rx="1.5" ry="1.5" fill="C"/>
-<rect x="72" y="60" width="54" height="20" rx="4" ry="4" fill="none" stroke="C" stroke-width="2"/>
-<circle cx="80" cy="70" r="2.5" fill="C"/><circle cx="87.6" cy="70" r="2.5" fill="C"/><circle cx="95.2" cy="70" r="2.5" fill="C"/><circle cx="102.8" cy="70" r="2.5" fill="C"/><circle cx="110.4" cy="70" r="2.5" fill="C"/><circle cx="118" cy="70" r="2.5" fill="C"/>`,
-}
-
 // star is the mark: two squares, one turned, with the brass eye.
 func star(c string) string {
-	return `<rect x="5" y="5" width="14" height="14" fill="none" stroke="` + c + `" stroke-width="1.9"/>` +
-		`<path d="M12 2 L22 12 L12 22 L2 12 Z" fill="none" stroke="` + c + `" stroke-width="1.9"/>` +
+	return `<rect x="5" y="5" width="14" height="14" fill="none" stroke="` + c + `" stroke-width="1.5"/>` +
+		`<path d="M12 2 L22 12 L12 22 L2 12 Z" fill="none" stroke="` + c + `" stroke-width="1.5"/>` +
 		`<circle cx="12" cy="12" r="2.7" fill="A"/>`
 }
 
@@ -72,41 +54,16 @@ var widths = regexp.MustCompile(`stroke-width="([0-9.]+)"`)
 
 // picture is an icon for a place of w by h pixels. Its name holds all that it
 // was made of, since Fyne caches by name.
-func picture(name string, w, h float32, c, second, ground color.NRGBA) fyne.Resource {
-	body, box, scale := icons[name], "0 0 24 24", min(w, h)/24
-	if body == "" {
-		body, box, scale = figures[name], "0 0 150 100", min(w/150, h/100)
-	}
+func picture(name string, w, h float32, c, second color.NRGBA) fyne.Resource {
+	body, scale := icons[name], min(w, h)/24
 	if body == "" {
 		panic("kit: no icon " + name)
 	}
-	body = strings.NewReplacer(`"C"`, `"`+css(c)+`"`, `"A"`, `"`+css(second)+`"`, `"G"`, `"`+css(ground)+`"`).Replace(body)
+	body = strings.NewReplacer(`"C"`, `"`+css(c)+`"`, `"A"`, `"`+css(second)+`"`).Replace(body)
 	body = widths.ReplaceAllStringFunc(body, func(s string) string {
 		v, _ := strconv.ParseFloat(widths.FindStringSubmatch(s)[1], 32)
 		return fmt.Sprintf(`stroke-width="%.2f"`, v*float64(scale))
 	})
-	svg := `<svg xmlns="http://www.w3.org/2000/svg" viewBox="` + box + `">` + body + `</svg>`
-	return fyne.NewStaticResource(fmt.Sprintf("%s-%s-%s-%s-%.0f.svg", name, css(c), css(second), css(ground), scale*24), []byte(svg))
-}
-
-// lattice is the shəbəkə ornament: a grid of eight-pointed stars over w by h
-// pixels, in one colour.
-func lattice(w, h float32, c color.NRGBA) fyne.Resource {
-	const cell = 180.0
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f"><path d="`, w, h)
-	for y := cell / 2; y-cell < float64(h); y += cell {
-		for x := cell / 2; x-cell < float64(w); x += cell {
-			square(&b, x, y, cell*0.355)
-			square(&b, x, y, cell*0.11)
-			r := cell * 0.5
-			fmt.Fprintf(&b, "M%.1f %.1f L%.1f %.1f L%.1f %.1f L%.1f %.1f Z ", x, y-r, x+r, y, x, y+r, x-r, y)
-		}
-	}
-	fmt.Fprintf(&b, `" fill="none" stroke="%s" stroke-width="2"/></svg>`, css(c))
-	return fyne.NewStaticResource(fmt.Sprintf("lattice%s%.0fx%.0f.svg", css(c), math.Round(float64(w)), math.Round(float64(h))), []byte(b.String()))
-}
-
-func square(b *strings.Builder, x, y, r float64) {
-	fmt.Fprintf(b, "M%.1f %.1f L%.1f %.1f L%.1f %.1f L%.1f %.1f Z ", x-r, y-r, x+r, y-r, x+r, y+r, x-r, y+r)
+	svg := `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">` + body + `</svg>`
+	return fyne.NewStaticResource(fmt.Sprintf("%s-%s-%s-%.0f.svg", name, css(c), css(second), scale*24), []byte(svg))
 }

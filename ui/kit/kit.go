@@ -60,11 +60,21 @@ func element(e layout.Element, scale float32) fyne.CanvasObject {
 		t := canvas.NewText(e.Text, e.Fill)
 		t.TextSize = e.Px / scale
 		t.TextStyle.Bold = e.Bold
-		o = t
+		// Fyne centres text in a place that is higher than the text, but not in a
+		// lower one.
+		place(t, e.Rect, scale)
+		h := t.MinSize().Height
+		t.Move(fyne.NewPos(t.Position().X, t.Position().Y+(t.Size().Height-h)/2))
+		t.Resize(fyne.NewSize(t.Size().Width, h))
+		return t
 	case layout.Icon:
-		o = canvas.NewImageFromResource(picture(e.Name, e.Rect.W, e.Rect.H, e.Fill, e.Accent, e.On))
+		if parts := figures[e.Name]; parts != nil {
+			o = drawn(parts, e, scale)
+			break
+		}
+		o = canvas.NewImageFromResource(picture(e.Name, e.Rect.W, e.Rect.H, e.Fill, e.Accent))
 	case layout.Lattice:
-		o = canvas.NewImageFromResource(lattice(e.Rect.W, e.Rect.H, e.Fill))
+		o = lattice(e.Rect.W, e.Rect.H, e.Fill)
 	case layout.Code:
 		o = code(e.Data)
 	}

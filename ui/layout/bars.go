@@ -20,67 +20,82 @@ func (p *pen) nodes(r scene.Role) []*scene.Node {
 
 const (
 	toolGap  theme.MM = 4
+	toolPad  theme.MM = 6
 	toolHigh theme.MM = 22 // icon above its word
 	toolTall theme.MM = 25 // the same with large words
 	toolFlat theme.MM = 18 // icon beside its word
 )
 
-// topBar sets the house and the tools, and returns where the page begins. At the
-// largest text they stand in two rows of three.
+// topBar sets the house and the tools, and returns where the page begins. Where
+// one row can't hold them they stand in rows of three, or of two.
 func (p *pen) topBar() float32 {
-	margin, gap := p.mm(theme.Margin), p.mm(toolGap)
+	margin, gap := p.margin(), p.mm(toolGap)
 	above := p.banner()
-	high, rows := p.mm(toolHigh), 1
-	switch p.view.TextSize {
-	case scene.TextLarge:
-		high = p.mm(toolTall)
-	case scene.TextLargest:
-		high, rows = p.mm(toolFlat), 2
-	}
-	h := p.mm(theme.TopBar-toolHigh) + float32(rows)*(high+gap) - gap
-	p.box(Rect{0, above, p.Panel.W, h}, p.pal.Card, p.pal.Card, 0, 0)
-	p.box(Rect{0, above + h, p.Panel.W, p.mm(0.4)}, p.pal.Hair, p.pal.Hair, 0, 0)
-	row := Rect{margin, above + p.mm(theme.TopBar-toolHigh)/2, p.Panel.W - 2*margin, high}
 	tools := p.nodes(scene.Tool)
-	if rows == 2 {
-		p.toolGrid(tools, row)
-		return above + h
-	}
+	high, rows, cols := p.mm(toolHigh), 1, 0
 	left := p.mm(46)
 	if p.view.TextSize == scene.TextLarge {
-		left = p.mm(20)
+		high, left = p.mm(toolTall), p.mm(22)
 	}
-	p.house(Rect{row.X, row.Y, left, high})
-	p.toolRow(tools, Rect{row.X + left + gap, row.Y, row.W - left - gap, high})
+	row := Rect{margin, above + p.mm(theme.TopBar-toolHigh)/2, p.Panel.W - 2*margin, high}
+	beside := Rect{row.X + left + gap, row.Y, row.W - left - gap, high}
+	if p.view.TextSize == scene.TextLargest || p.toolPad(tools, beside.W) < p.mm(toolPad) {
+		cols = p.toolColumns(tools, row.W)
+		rows, row.H = len(tools)/cols+1, p.mm(toolFlat)
+	}
+	h := p.mm(theme.TopBar-toolHigh) + float32(rows)*(row.H+gap) - gap
+	p.box(Rect{0, above, p.Panel.W, h}, p.pal.Card, p.pal.Card, 0, 0)
+	p.box(Rect{0, above + h, p.Panel.W, p.mm(0.4)}, p.pal.Hair, p.pal.Hair, 0, 0)
+	if cols > 0 {
+		p.toolGrid(tools, row, cols)
+	} else {
+		p.house(Rect{row.X, row.Y, left, high})
+		p.toolRow(tools, beside, p.mm(9), p.pal.Card, p.pal.Ink, p.pal.Border)
+	}
 	return above + h
 }
 
-// toolRow sets the tools side by side, each as wide as its word needs.
-func (p *pen) toolRow(tools []*scene.Node, r Rect) {
-	f, gap := p.face(theme.Label), p.mm(toolGap)
-	var words float32
+// toolPad is what each tool of a row of width w has beside its word.
+func (p *pen) toolPad(tools []*scene.Node, w float32) float32 {
+	f := p.face(theme.Label)
 	for _, n := range tools {
-		words += p.width(n.Name.String(), f)
+		w -= p.width(n.Name.String(), f)
 	}
 	count := float32(max(len(tools), 1))
-	pad := (r.W - words - (count-1)*gap) / count
-	x := r.X
+	return (w - (count-1)*p.mm(toolGap)) / count
+}
+
+// toolColumns is the number of columns that the widest tool allows.
+func (p *pen) toolColumns(tools []*scene.Node, w float32) int {
+	f := p.face(theme.Label)
+	for _, n := range tools {
+		if p.width(n.Name.String(), f)+p.beside(f)+p.mm(3+2*1.5) > (w-2*p.mm(toolGap))/3 {
+			return 2
+		}
+	}
+	return 3
+}
+
+// toolRow sets the tools side by side, each as wide as its word needs, with
+// icons of size s.
+func (p *pen) toolRow(tools []*scene.Node, r Rect, s float32, fill, ink, stroke color.NRGBA) {
+	f, pad, x := p.face(theme.Label), p.toolPad(tools, r.W), r.X
 	for _, n := range tools {
 		w := p.width(n.Name.String(), f) + pad
-		p.tool(n, Rect{x, r.Y, w, r.H}, f)
-		x += w + gap
+		p.tool(n, Rect{x, r.Y, w, r.H}, f, s, fill, ink, stroke)
+		x += w + p.mm(toolGap)
 	}
 }
 
-// toolGrid sets the house and the tools in rows of three, from the first row r.
-func (p *pen) toolGrid(tools []*scene.Node, r Rect) {
-	const cols = 3
+// toolGrid sets the house and the tools in rows, from the first row r.
+func (p *pen) toolGrid(tools []*scene.Node, r Rect, cols int) {
 	f, gap := p.face(theme.Label), p.mm(toolGap)
-	w := (r.W - (cols-1)*gap) / cols
+	w := (r.W - float32(cols-1)*gap) / float32(cols)
 	p.house(Rect{r.X, r.Y, w, r.H})
 	for i, n := range tools {
 		at := i + 1
-		p.tool(n, Rect{r.X + float32(at%cols)*(w+gap), r.Y + float32(at/cols)*(r.H+gap), w, r.H}, f)
+		cell := Rect{r.X + float32(at%cols)*(w+gap), r.Y + float32(at/cols)*(r.H+gap), w, r.H}
+		p.tool(n, cell, f, p.mm(9), p.pal.Card, p.pal.Ink, p.pal.Border)
 	}
 }
 
@@ -94,13 +109,9 @@ func (p *pen) house(r Rect) {
 		p.icon(Rect{x, r.Y + (r.H-s)/2, s, s}, "mark", p.pal.AccentText)
 		x += s + p.mm(5)
 	}
-	size := p.view.TextSize
-	if size == scene.TextLarge {
-		size = scene.TextNormal
-	}
-	words, f := "Köşk", p.faceAt(theme.Answer, size)
+	words, f := "Köşk", p.face(theme.Answer)
 	if step != nil {
-		words, f = step.Name.String(), p.faceAt(theme.Button, size)
+		words, f = step.Name.String(), p.face(theme.Label)
 	}
 	at := Rect{x, r.Y + (r.H-f.line)/2, p.width(words, f), f.line}
 	if at.Right() > r.Right() {
@@ -112,15 +123,17 @@ func (p *pen) house(r Rect) {
 	}
 }
 
-// tool is a button of the top bar: an icon with its word under it, or beside it
-// where the button is flat.
-func (p *pen) tool(n *scene.Node, r Rect, f face) {
-	fill, ink := p.pal.Card, p.pal.Ink
+// tool is a button that changes how the kiosk speaks or looks: an icon with its
+// word under it, or beside it where the button is flat.
+func (p *pen) tool(n *scene.Node, r Rect, f face, s float32, fill, ink, stroke color.NRGBA) {
 	if n.Selected {
 		fill, ink = p.pal.Accent, p.pal.OnAccent
+		if p.Ground == p.pal.Deep {
+			fill, ink = p.pal.OnDeep, p.pal.Deep
+		}
 	}
-	el := p.box(r, fill, p.pal.Border, theme.Stroke, theme.Corner)
-	p.captioned(n, r, f, p.mm(9), fill, ink)
+	el := p.box(r, fill, stroke, theme.Stroke, theme.Corner)
+	p.captioned(n, r, f, s, fill, ink)
 	p.target(n, r, theme.Corner, el)
 }
 
@@ -151,7 +164,7 @@ func (p *pen) tight(turns bool) bool {
 		return p.width(n.Name.String(), f)
 	}
 	sc := &p.view.Scene
-	left := p.mm(theme.Margin)
+	left := p.margin()
 	back, next := words(sc.Role(scene.Back)), words(sc.Role(scene.Next))
 	if turns {
 		back, next = max(back, words(sc.Find(scene.TurnBack))), max(next, words(sc.Find(scene.TurnNext)))
@@ -161,7 +174,7 @@ func (p *pen) tight(turns bool) bool {
 			left += w + p.besides(f) + p.mm(asideGap)
 		}
 	}
-	right := p.mm(theme.Margin)
+	right := p.margin()
 	if next > 0 {
 		right += p.primaryWidth(next, f)
 	} else if n := sc.Role(scene.Status); n != nil {
@@ -227,7 +240,7 @@ func (p *pen) bottomBar(h float32, tight bool) {
 	p.box(Rect{0, top, p.Panel.W, h}, p.pal.Card, p.pal.Card, 0, 0)
 	p.box(Rect{0, top, p.Panel.W, p.mm(0.4)}, p.pal.Hair, p.pal.Hair, 0, 0)
 	high := p.mm(theme.PrimaryHigh)
-	row := Rect{p.mm(theme.Margin - 4), p.Panel.H - p.mm(theme.BottomBar-theme.PrimaryHigh)/2 - high, 0, high}
+	row := Rect{p.margin() - p.mm(4), p.Panel.H - p.mm(theme.BottomBar-theme.PrimaryHigh)/2 - high, 0, high}
 	aside := row
 	if tight {
 		aside.Y, aside.H = top+p.mm(5), p.mm(asideHigh)
@@ -264,7 +277,7 @@ func (p *pen) primary(n *scene.Node, y, high float32) {
 	s := p.beside(f)
 	words := p.width(label, f)
 	w := p.primaryWidth(words, f)
-	r := Rect{p.Panel.W - p.mm(theme.Margin) - w, y, w, high}
+	r := Rect{p.Panel.W - p.margin() - w, y, w, high}
 	fill, ink, stroke := p.pal.Accent, p.pal.OnAccent, p.pal.Accent
 	if n.Unavailable {
 		fill, ink, stroke = p.pal.Card, p.pal.Second, p.pal.Hair
@@ -284,9 +297,9 @@ func (p *pen) status(n *scene.Node, y, high float32) {
 		c, icon = p.pal.Bad, "alert"
 	}
 	label := n.Name.String()
-	s := p.beside(f)
+	s := p.beside(f) * 1.25 // no lower than the capitals of the buttons in the bar
 	w := p.width(label, f)
-	x := p.Panel.W - p.mm(theme.Margin) - w
+	x := p.Panel.W - p.margin() - w
 	p.icon(Rect{x - s - p.mm(3), y + (high-s)/2, s, s}, icon, c)
 	p.line(x, y+(high-f.line)/2, label, f, c, p.pal.Card)
 	p.target(n, Rect{x - s - p.mm(3), y + (high-f.line)/2, w + s + p.mm(3), f.line}, 2, -1)

@@ -102,6 +102,14 @@ type pen struct {
 
 func (p *pen) mm(v theme.MM) float32 { return float32(v) * p.PxPerMM }
 
+// margin is the air at the left and right; a narrow panel has less.
+func (p *pen) margin() float32 {
+	if p.Panel.W < p.mm(220) {
+		return p.mm(theme.MarginNarrow)
+	}
+	return p.mm(theme.Margin)
+}
+
 func (p *pen) add(e Element) int {
 	p.Elements = append(p.Elements, e)
 	return len(p.Elements) - 1

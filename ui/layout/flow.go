@@ -23,11 +23,15 @@ func (p *pen) flow(room Rect, pages [][]block) float32 {
 	p.Pages = max(len(pages), 1)
 	p.Page = p.pageOfFocus(pages)
 	at := p.header(room)
-	for _, page := range pages {
-		p.Firsts = append(p.Firsts, page[0].ids[0])
-	}
 	if len(pages) == 0 {
 		return at
+	}
+	for _, page := range pages {
+		first := p.view.Scene.Role(scene.Title).ID
+		if len(page) > 0 {
+			first = page[0].ids[0]
+		}
+		p.Firsts = append(p.Firsts, first)
 	}
 	page := pages[p.Page]
 	for i := 0; i < len(page); {
@@ -75,8 +79,9 @@ func (p *pen) run(blocks []block, r Rect, gap bool) float32 {
 }
 
 // paginate divides blocks into pages, the first of at most first pixels, the
-// others of later. The rules are: a heading never ends a page; a block taller
-// than a page has a page of its own.
+// others of later. The rules are: a heading never ends a page; what doesn't fit
+// under the whole header begins on the next page, under the title alone; a block
+// taller than a page has a page of its own.
 func paginate(blocks []block, first, later float32) [][]block {
 	var pages [][]block
 	var page []block
@@ -94,7 +99,7 @@ func paginate(blocks []block, first, later float32) [][]block {
 				need += blocks[k].gap
 			}
 		}
-		if len(page) > 0 && used+need > h {
+		if used+need > h && (len(page) > 0 || len(pages) == 0 && later > first) {
 			pages, page, used, h = append(pages, page), nil, 0, later
 			continue
 		}
@@ -112,9 +117,10 @@ func paginate(blocks []block, first, later float32) [][]block {
 }
 
 // pageOfFocus is the page on which the focus lies: the first for what stands
-// before the body, the last for what stands after it.
+// before the body, the last for what stands after it. Without a focus, and while
+// it rests on the keys, what is typed is seen.
 func (p *pen) pageOfFocus(pages [][]block) int {
-	if len(pages) < 2 || p.view.Focus == "" {
+	if len(pages) < 2 {
 		return 0
 	}
 	on := map[string]int{}
@@ -128,13 +134,16 @@ func (p *pen) pageOfFocus(pages [][]block) int {
 	if i, ok := on[p.view.Focus]; ok {
 		return i
 	}
-	for _, n := range p.view.Scene.Nodes {
-		if n.ID != p.view.Focus {
-			continue
-		}
-		switch n.Role {
-		case scene.Back, scene.Leave, scene.Next, scene.Status:
-			return len(pages) - 1
+	role := scene.Key
+	if n := p.view.Scene.Find(p.view.Focus); n != nil {
+		role = n.Role
+	}
+	switch role {
+	case scene.Back, scene.Leave, scene.Next, scene.Status:
+		return len(pages) - 1
+	case scene.Key:
+		if n := p.view.Scene.Role(scene.Field); n != nil {
+			return on[n.ID]
 		}
 	}
 	return 0

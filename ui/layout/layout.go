@@ -21,25 +21,47 @@ func Lay(v scene.View, panel Panel) Drawing {
 // page lays out every kind of scene but the attract screen: bars, header, body.
 func (p *pen) page() {
 	top := p.topBar()
-	keys := p.keypadHeight()
 	tight := p.tight(false)
-	room := func() Rect {
-		return Rect{p.mm(theme.Margin), top, p.Panel.W - 2*p.mm(theme.Margin), p.Panel.H - top - p.bottomBarHeight(tight) - keys}
-	}
-	pages := p.divide(room())
+	pages, room, keys := p.fit(top, p.bottomBarHeight(tight))
 	if len(pages) > 1 && !tight && p.tight(true) { // the turns of pages need the second row
 		tight = true
-		pages = p.divide(room())
+		pages, room, keys = p.fit(top, p.bottomBarHeight(tight))
 	}
-	at := room()
-	end := p.flow(at, pages)
-	if keys > 0 {
-		p.keypad(Rect{0, at.Bottom(), p.Panel.W, keys})
+	end := p.flow(room, pages)
+	if keys.H > 0 {
+		p.keypad(keys)
 	} else {
-		p.ornament(Rect{0, end, p.Panel.W, at.Bottom() - end})
+		p.ornament(Rect{0, end, p.Panel.W, room.Bottom() - end})
 	}
 	p.bottomBar(p.bottomBarHeight(tight), tight)
 }
+
+// fit divides what is between the bars among the page and, for a question, its
+// keys: under the page, or beside it on a panel that lies. The keys give way to
+// the first block of the page as far as a finger allows.
+func (p *pen) fit(top, bar float32) (pages [][]block, room, keys Rect) {
+	m := p.margin()
+	room = Rect{m, top, p.Panel.W - 2*m, p.Panel.H - top - bar}
+	rows := p.keyRows()
+	if rows == 0 {
+		return p.divide(room), room, keys
+	}
+	if p.lying() {
+		keys = Rect{p.Panel.W * 0.56, top, p.Panel.W * 0.44, room.H}
+		room.W = keys.X - 2*m
+		return p.divide(room), room, keys
+	}
+	need := p.headerHeight(room.W, 0) + p.mm(4)
+	if blocks := p.blocks(room.W); len(blocks) > 0 {
+		need += blocks[0].height
+	}
+	high := min(p.keypadHeight(rows, keyHigh), max(room.H-need, p.keypadHeight(rows, keyLow)))
+	room.H -= high
+	return p.divide(room), room, Rect{0, room.Bottom(), p.Panel.W, high}
+}
+
+// lying reports whether the panel is wider than high.
+func (p *pen) lying() bool { return p.Panel.W > p.Panel.H }
 
 // ornament is the lattice under a result, where there is air for it.
 func (p *pen) ornament(r Rect) {
@@ -65,11 +87,7 @@ func (p *pen) ring() {
 		if !t.Touch {
 			r = r.Grow(p.mm(1.2))
 		}
-		inner := p.pal.Accent
-		if p.view.Scene.Kind == scene.Attract {
-			inner = p.pal.Ink
-		}
-		p.add(Element{Shape: Box, Rect: r.Grow(in), Stroke: inner, Width: in, Radius: t.Radius + in})
+		p.add(Element{Shape: Box, Rect: r.Grow(in), Stroke: p.pal.FocusIn, Width: in, Radius: t.Radius + in})
 		p.add(Element{Shape: Box, Rect: r.Grow(in + out), Stroke: p.pal.Focus, Width: out, Radius: t.Radius + in + out})
 		return
 	}
@@ -78,15 +96,22 @@ func (p *pen) ring() {
 // banner says above every screen that the kiosk trusts test cards, and returns
 // the height that it takes.
 func (p *pen) banner() float32 {
-	n := p.view.Scene.Role(scene.Banner)
-	if n == nil {
+	h := p.bannerHeight()
+	if h == 0 {
 		return 0
 	}
-	f := p.face(theme.Label)
-	r := Rect{0, 0, p.Panel.W, f.line + p.mm(2)}
+	n, f := p.view.Scene.Role(scene.Banner), p.face(theme.Label)
+	r := Rect{0, 0, p.Panel.W, h}
 	p.box(r, p.pal.Bad, p.pal.Bad, 0, 0)
 	w := p.width(n.Name.String(), f)
 	p.line((p.Panel.W-w)/2, p.mm(1), n.Name.String(), f, p.pal.BadTint, p.pal.Bad)
 	p.target(n, r, 0, -1)
-	return r.H
+	return h
+}
+
+func (p *pen) bannerHeight() float32 {
+	if p.view.Scene.Role(scene.Banner) == nil {
+		return 0
+	}
+	return p.face(theme.Label).line + p.mm(2)
 }

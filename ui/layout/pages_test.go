@@ -78,8 +78,11 @@ func views(f func(name string, v scene.View)) {
 // pages lays a view out, page by page.
 func pages(name string, v scene.View, on panel) []*page {
 	d := layout.Lay(v, on.layout())
-	all := []*page{{name, v, on.layout(), d}}
-	for i := 1; i < d.Pages; i++ {
+	if d.Pages < 2 {
+		return []*page{{name, v, on.layout(), d}}
+	}
+	var all []*page
+	for i := range d.Pages {
 		v.Focus = d.Firsts[i]
 		all = append(all, &page{fmt.Sprintf("%s/page %d", name, i), v, on.layout(), layout.Lay(v, on.layout())})
 	}
@@ -335,9 +338,6 @@ func TestFocusReadsDownThePage(t *testing.T) {
 func TestFocusIsAlwaysSeen(t *testing.T) {
 	breaches := 0
 	views(func(name string, v scene.View) {
-		if v.Contrast != scene.ContrastDefault {
-			return
-		}
 		v.Ring = true
 		for i := range v.Scene.Nodes {
 			n := &v.Scene.Nodes[i]
@@ -367,6 +367,31 @@ func ringed(d layout.Drawing, id string) bool {
 	for _, x := range d.Targets {
 		if x.ID == id {
 			return inside(x.Rect, in.Rect) && inside(in.Rect, out.Rect)
+		}
+	}
+	return false
+}
+
+// TestWhatIsTypedIsSeen: on every page on which keys are touched.
+func TestWhatIsTypedIsSeen(t *testing.T) {
+	views(func(name string, v scene.View) {
+		field := v.Scene.Role(scene.Field)
+		if field == nil {
+			return
+		}
+		for _, focus := range []string{"", "key.5", "key.erase"} {
+			v.Focus = focus
+			if !holds(layout.Lay(v, house.layout()), field.ID) {
+				t.Errorf("%s: with the focus on %q the field isn't seen", name, focus)
+			}
+		}
+	})
+}
+
+func holds(d layout.Drawing, id string) bool {
+	for _, x := range d.Targets {
+		if x.ID == id {
+			return true
 		}
 	}
 	return false

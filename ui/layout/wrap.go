@@ -24,6 +24,9 @@ const orphan = 0.3
 // balanced sets words into n lines, in the narrowest column that holds them.
 func (p *pen) balanced(words []string, w float32, f face, n int) []string {
 	low, high := w/2, w
+	for _, word := range words { // which breaks no word
+		low = max(low, min(p.width(word, f), w))
+	}
 	for high-low > w/50 {
 		mid := (low + high) / 2
 		if len(p.greedy(words, mid, f)) > n {

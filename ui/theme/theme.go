@@ -16,19 +16,20 @@ type MM float32
 
 // The tokens that don't change with the text size.
 const (
-	Margin      MM = 16   // left and right of everything
-	GridGap     MM = 7    // between tiles and choices
-	Corner      MM = 5    // of buttons and fields
-	CardCorner  MM = 7    // of cards
-	Stroke      MM = 0.5  // of control borders
-	FocusInner  MM = 1.0  // inner ring, accent (WCAG 2.4.13)
-	FocusOuter  MM = 1.2  // outer ring, yellow
-	TargetMin   MM = 12.7 // smallest thing to touch: VVSG 2.0, 7.2-I
-	TargetGap   MM = 2.54 // smallest gap between two of them: VVSG 2.0, 7.2-I
-	TopBar      MM = 33
-	BottomBar   MM = 44
-	PrimaryHigh MM = 28
-	CardPad     MM = 11.4
+	Margin       MM = 16   // left and right of everything
+	MarginNarrow MM = 10   // the same on panels under 220 mm
+	GridGap      MM = 7    // between tiles and choices
+	Corner       MM = 5    // of buttons and fields
+	CardCorner   MM = 7    // of cards
+	Stroke       MM = 0.5  // of control borders
+	FocusInner   MM = 1.2  // inner ring (WCAG 2.4.13)
+	FocusOuter   MM = 1.2  // outer ring, yellow
+	TargetMin    MM = 12.7 // smallest thing to touch: VVSG 2.0, 7.2-I
+	TargetGap    MM = 2.54 // smallest gap between two of them: VVSG 2.0, 7.2-I
+	TopBar       MM = 33
+	BottomBar    MM = 44
+	PrimaryHigh  MM = 28
+	CardPad      MM = 11.4
 )
 
 // CapHeight is the height of a capital letter in em of the fonts in use (Noto Sans).
@@ -101,7 +102,8 @@ type Palette struct {
 	Good, GoodTint color.NRGBA
 	Bad, BadTint   color.NRGBA
 	Border, Hair   color.NRGBA // of controls (>= 3:1); of cards and dividing lines
-	Focus, Pressed color.NRGBA
+	Focus, FocusIn color.NRGBA // the two rings of the focus: apart >= 3:1, so that one is seen on any ground
+	Pressed        color.NRGBA
 	Brass          color.NRGBA // only in the mark and the chip
 	Lattice        color.NRGBA // the ornament on Deep; equal to Deep where it disappears
 	Ornament       color.NRGBA // the same on Paper
@@ -117,21 +119,21 @@ var palettes = [...]Palette{
 		Ink: hex(0x14212B), Second: hex(0x2E3B45), Paper: hex(0xF6F4EE), Card: hex(0xFFFFFF),
 		Accent: hex(0x00485A), Deep: hex(0x003B4A), OnAccent: hex(0xFFFFFF), OnDeep: hex(0xFFFFFF), AccentText: hex(0x003B4A),
 		Tint: hex(0xE1EEF0), Good: hex(0x0B3F20), GoodTint: hex(0xE2F0E6), Bad: hex(0x64101A), BadTint: hex(0xFBEAEA),
-		Border: hex(0x5F6D76), Hair: hex(0x76838A), Focus: hex(0xFFD23F), Pressed: hex(0x012D38),
+		Border: hex(0x5F6D76), Hair: hex(0x76838A), Focus: hex(0xFFD23F), FocusIn: hex(0x14212B), Pressed: hex(0x012D38),
 		Brass: hex(0xB98A2C), Lattice: hex(0x17505E), Ornament: hex(0xE9E5DA), Keys: hex(0xE8E5DC),
 	},
 	scene.ContrastBlackOnWhite: {
 		Ink: hex(0), Second: hex(0), Paper: hex(0xFFFFFF), Card: hex(0xFFFFFF),
 		Accent: hex(0), Deep: hex(0xFFFFFF), OnAccent: hex(0xFFFFFF), OnDeep: hex(0), AccentText: hex(0),
 		Tint: hex(0xFFFFFF), Good: hex(0), GoodTint: hex(0xFFFFFF), Bad: hex(0), BadTint: hex(0xFFFFFF),
-		Border: hex(0), Hair: hex(0), Focus: hex(0), Pressed: hex(0x333333),
+		Border: hex(0), Hair: hex(0), Focus: hex(0), FocusIn: hex(0xFFFFFF), Pressed: hex(0x333333),
 		Brass: hex(0), Lattice: hex(0xFFFFFF), Ornament: hex(0xFFFFFF), Keys: hex(0xFFFFFF),
 	},
 	scene.ContrastWhiteOnBlack: {
 		Ink: hex(0xFFFFFF), Second: hex(0xFFFFFF), Paper: hex(0), Card: hex(0),
 		Accent: hex(0xFFFFFF), Deep: hex(0), OnAccent: hex(0), OnDeep: hex(0xFFFFFF), AccentText: hex(0xFFFFFF),
 		Tint: hex(0), Good: hex(0xFFFFFF), GoodTint: hex(0), Bad: hex(0xFFFFFF), BadTint: hex(0),
-		Border: hex(0xFFFFFF), Hair: hex(0xFFFFFF), Focus: hex(0xFFFFFF), Pressed: hex(0xCCCCCC),
+		Border: hex(0xFFFFFF), Hair: hex(0xFFFFFF), Focus: hex(0xFFFFFF), FocusIn: hex(0), Pressed: hex(0xCCCCCC),
 		Brass: hex(0xFFFFFF), Lattice: hex(0), Ornament: hex(0), Keys: hex(0),
 	},
 }
