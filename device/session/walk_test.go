@@ -29,7 +29,7 @@ import (
 // TestMain gives the random walks the same seed every time, unless one is asked for.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	for name, usual := range map[string]string{"rapid.seed": "20261122", "rapid.checks": "400"} {
+	for name, usual := range map[string]string{"rapid.seed": "20261122", "rapid.checks": "200"} {
 		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
 			if err := f.Value.Set(usual); err != nil {
 				panic(err)
