@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"kosk/device/identity"
@@ -56,6 +57,7 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		k.ring, k.focus = false, ""
 		k.Voice.Reset()
 		k.Voice.Headphones(k.visit.Private)
+		k.run(debug.FreeOSMemory) // what the person left in memory is wiped, not only forgotten
 	default:
 		panic(fmt.Sprintf("device: no way to carry out %T", e))
 	}

@@ -12,6 +12,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -56,6 +57,10 @@ type Parts struct {
 	Signer  Signer
 	Show    func(scene.View) // never blocks
 	Log     *slog.Logger
+
+	// Invite is how often the idle kiosk says aloud that it can be used without
+	// sight; 0: never.
+	Invite time.Duration
 }
 
 // A Kiosk is the loop. Make it with New.
@@ -127,30 +132,58 @@ func (k *Kiosk) Run(ctx context.Context) error {
 	}()
 	k.watch(ctx)
 	k.clearPrinter(ctx)
+	k.rearm()
 	k.present()
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case p := <-k.posts:
-			if f, ok := p.event.(session.PutFailed); ok && errors.Is(f.Err, offline.ErrUnknown) {
-				k.doubt = true
-			}
-			if p.visit == always || p.visit == k.number {
-				k.step(ctx, p.event)
-			}
-		case i := <-k.inputs:
-			k.take(ctx, i)
-			k.rearm()
-		case <-k.timer.C:
-			k.step(ctx, k.then)
-		case <-k.idle.C:
-			k.idled(ctx)
+		if err := k.turn(ctx); err != nil {
+			return err
 		}
 		if k.doubt && k.visit.State == session.Attracting {
 			return ErrRestart
 		}
 	}
+}
+
+// turn takes the next thing that happens. A broken program ends the visit and
+// not the kiosk.
+func (k *Kiosk) turn(ctx context.Context) error {
+	defer func() {
+		if cause := recover(); cause != nil {
+			k.heal(ctx, cause)
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case p := <-k.posts:
+		if f, ok := p.event.(session.PutFailed); ok && errors.Is(f.Err, offline.ErrUnknown) {
+			k.doubt = true
+		}
+		if p.visit == always || p.visit == k.number {
+			k.step(ctx, p.event)
+		}
+	case i := <-k.inputs:
+		k.take(ctx, i)
+		k.rearm()
+	case <-k.timer.C:
+		k.step(ctx, k.then)
+	case <-k.idle.C:
+		k.idled(ctx)
+	}
+	return nil
+}
+
+// heal ends a visit in which the program broke: it is wiped, and the kiosk meets
+// the next person. If that breaks too, the process ends.
+func (k *Kiosk) heal(ctx context.Context, cause any) {
+	k.Log.Error("broken", "cause", cause, "stack", string(debug.Stack()), "visit", k.number)
+	machine := k.visit.Kiosk
+	k.timer.Stop()
+	k.visit = session.New(machine)
+	k.forget(ctx)
+	k.carryOut(ctx, session.Anew{})
+	k.rearm()
+	k.present()
 }
 
 // watch brings the events of the reader and of the line to the loop.
@@ -223,10 +256,15 @@ func (k *Kiosk) patience() patience {
 }
 
 // rearm starts the idle time anew: after every act of the person, and when the
-// visit went on by itself. News of the line is neither.
+// visit went on by itself. News of the line is neither. While nobody is here,
+// the idle time leads to the voice's invitation.
 func (k *Kiosk) rearm() {
 	k.idle.Stop()
-	if p := k.patience(); p.time > 0 {
+	p := k.patience()
+	if k.visit.State == session.Attracting && !p.warned {
+		p.time = k.Invite
+	}
+	if p.time > 0 {
 		k.idle.Reset(p.time)
 	}
 }
@@ -234,6 +272,11 @@ func (k *Kiosk) rearm() {
 // idled handles the end of the idle time. Speech is no inactivity (EN 301 549,
 // 5.1.3.4): while the voice speaks, the time starts anew.
 func (k *Kiosk) idled(ctx context.Context) {
+	if k.visit.State == session.Attracting && !k.visit.Warning {
+		k.Voice.Idle()
+		k.rearm()
+		return
+	}
 	if !k.visit.Warning && k.Voice.Busy() {
 		k.rearm()
 		return

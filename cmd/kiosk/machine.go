@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"kosk/device"
 	"kosk/device/catalogue"
@@ -58,6 +59,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 		return m, err
 	}
 	m.parts.Log = log
+	m.parts.Invite = time.Duration(cfg.Sound.InviteMinutes) * time.Minute
 	m.parts.Kiosk = session.Kiosk{
 		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development,
 	}

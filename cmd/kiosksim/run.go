@@ -22,7 +22,7 @@ func (c runCommand) Run(ctx context.Context, out io.Writer) error {
 	display := os.Getenv("DISPLAY")
 	if display == "" {
 		fmt.Fprintln(out, "There is no display: playing the scripted visits on a display of their own.")
-		if err := (visitCommand{Out: c.Out, Bin: c.Bin}).Run(ctx, out); err != nil {
+		if err := visitCommand(c).Run(ctx, out); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(out, "Every visit ended as it should. Pictures, slips, speech and logs: %s\n", c.Out)

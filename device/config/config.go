@@ -69,6 +69,10 @@ type Sound struct {
 	Server string // PulseAudio's; "": its own default
 	File   string // WAV
 	Log    string // speech log, JSON lines; "": none
+
+	// InviteMinutes is how often the idle kiosk says that it can be used without
+	// sight; 0: never.
+	InviteMinutes int `toml:"invite_minutes"`
 }
 
 // A Queue is the durable outbox.
@@ -93,7 +97,7 @@ func Default() Config {
 		Card:    Card{Make: "pcsc", Bundle: "trust.json"},
 		Printer: Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
 		Speech:  Speech{Make: "espeak", Path: "espeak-ng"},
-		Sound:   Sound{Make: "auto", File: "speech.wav", Log: "speech.jsonl"},
+		Sound:   Sound{Make: "auto", File: "speech.wav", Log: "speech.jsonl", InviteMinutes: 15},
 		Queue:   Queue{MaxMB: 256},
 		State:   State{Dir: "/var/lib/kosk"},
 	}
@@ -151,6 +155,8 @@ func (c *Config) wrong() (key, why string) {
 		return "speech.make", `must be "espeak" or "mute"`
 	case !one(c.Sound.Make, "pulse", "file", "auto"):
 		return "sound.make", `must be "pulse", "file" or "auto"`
+	case c.Sound.InviteMinutes < 0:
+		return "sound.invite_minutes", "must be 0 (never) or more"
 	case c.Queue.MaxMB < 8:
 		return "queue.max_mb", "must be 8 or more"
 	case c.State.Dir == "":

@@ -124,8 +124,10 @@ func TestCardOut(t *testing.T) {
 		{"before anything is sent", until(session.Reviewing), session.Parting, "parting.card"},
 		{"while the request is sent", sent, session.Parting, "parting.sent"},
 		{"while the slip is still coming", done, session.Ending, ""},
-		{"when the slip failed and the code stands for it",
-			append(slices.Clone(done), session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrNoPaper}), session.Ending, ""},
+		{
+			"when the slip failed and the code stands for it",
+			append(slices.Clone(done), session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrNoPaper}), session.Ending, "",
+		},
 		{"when the slip is out", append(slices.Clone(done), session.SlipPrinted{Outcome: printer.Confirmed}), session.Parting, "parting.thanks"},
 		{"when the request was refused", append(slices.Clone(sent), session.RefusedCame{}), session.Failing, ""},
 		{"when storing is in doubt", append(until(session.Sending), session.PutFailed{Err: offline.ErrUnknown, Number: "1"}), session.Failing, ""},

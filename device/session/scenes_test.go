@@ -47,8 +47,11 @@ func met(lang text.Lang) map[string]scene.Scene {
 	}
 	for _, stage := range []session.Stage{session.Stored, session.Accepted, session.Done} {
 		for _, p := range []session.SlipPrinted{
-			{Outcome: printer.Confirmed}, {Outcome: printer.Unknown}, {Outcome: printer.Failed, Err: printer.ErrNoPaper},
-			{Outcome: printer.Failed, Err: printer.ErrCoverOpen}, {Outcome: printer.Failed, Err: printer.ErrJammed},
+			{Outcome: printer.Confirmed},
+			{Outcome: printer.Unknown},
+			{Outcome: printer.Failed, Err: printer.ErrNoPaper},
+			{Outcome: printer.Failed, Err: printer.ErrCoverOpen},
+			{Outcome: printer.Failed, Err: printer.ErrJammed},
 		} {
 			v := reach(session.Ending)
 			v.Step(p)

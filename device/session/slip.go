@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"kosk/device/receipt"
 	"kosk/device/text"
 )
@@ -28,7 +30,7 @@ func (v *Visit) slip() receipt.Slip {
 		for _, d := range v.Outcome.Data {
 			data = append(data, Found{ID: d.ID, Value: d.Value, Lang: d.Lang, Register: d.Register})
 		}
-		s.Rows = append(v.askedRows(), v.foundRows(data)...)
+		s.Rows = append(v.askedRows(data...), v.foundRows(data)...)
 		s.Next = v.in("slip_next.done")
 	case Accepted:
 		s.Kind, s.Rows, s.Next = receipt.Accepted, v.askedRows(), v.in("slip_next.accepted")
@@ -38,11 +40,14 @@ func (v *Visit) slip() receipt.Slip {
 	return s
 }
 
-// askedRows are the person's own answers.
-func (v *Visit) askedRows() []receipt.Row {
+// askedRows are the person's own answers, without those that the data repeat.
+func (v *Visit) askedRows(data ...Found) []receipt.Row {
 	var rows []receipt.Row
 	for i := range v.Service.Fields {
 		f := &v.Service.Fields[i]
+		if slices.ContainsFunc(data, func(d Found) bool { return d.ID == f.ID }) {
+			continue
+		}
 		rows = append(rows, receipt.Row{Label: f.Label.In(v.Lang), Value: v.answer(f)})
 	}
 	return rows

@@ -330,8 +330,12 @@ func TestNoRoomIsSaidBeforeTheForm(t *testing.T) {
 func TestSettingsKeepWhatWasEntered(t *testing.T) {
 	for _, s := range session.States {
 		for _, e := range []session.Event{
-			session.LanguageCycled{}, session.TextCycled{}, session.ContrastCycled{}, session.VoiceToggled{},
-			session.PrivacyChanged{Private: true}, session.LanguageChosen{Lang: text.Ru},
+			session.LanguageCycled{},
+			session.TextCycled{},
+			session.ContrastCycled{},
+			session.VoiceToggled{},
+			session.PrivacyChanged{Private: true},
+			session.LanguageChosen{Lang: text.Ru},
 		} {
 			if _, chosen := e.(session.LanguageChosen); chosen && s == session.Attracting {
 				continue // that is how a visit begins

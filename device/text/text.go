@@ -166,9 +166,6 @@ func Keys() []Key {
 	return keys
 }
 
-// Has reports whether the key has words.
-func Has(key Key) bool { _, ok := load()[key]; return ok }
-
 // Forms returns the shown and the spoken form of a key as they stand in the
 // files, both empty when the language lacks it.
 func Forms(lang Lang, key Key) (show, say string) {

@@ -65,13 +65,19 @@ func visit(l text.Lang) []scene.Scene {
 	review.Add(
 		scene.Node{ID: "title", Role: scene.Title, Name: say(l, "Məlumatları yoxlayın", "Проверьте данные", "Check what is known")},
 		scene.Node{ID: "fin", Role: scene.Datum, Private: true, Name: say(l, "FİN", "ФИН", "FIN"), Value: text.Say(l, text.FIN, "5ARPXK2")},
-		scene.Node{ID: "born", Role: scene.Datum, Private: true, Name: say(l, "Doğum tarixi", "Дата рождения", "Date of birth"),
-			Value: text.Say(l, text.Date, "1990-05-12")},
-		scene.Node{ID: "firm", Role: scene.Datum, Name: say(l, "İş yeri", "Место работы", "Employer"),
-			Value: text.Say(text.Az, text.Name, "“Xəzər Gəmiçilik” ASC")},
+		scene.Node{
+			ID: "born", Role: scene.Datum, Private: true, Name: say(l, "Doğum tarixi", "Дата рождения", "Date of birth"),
+			Value: text.Say(l, text.Date, "1990-05-12"),
+		},
+		scene.Node{
+			ID: "firm", Role: scene.Datum, Name: say(l, "İş yeri", "Место работы", "Employer"),
+			Value: text.Say(text.Az, text.Name, "“Xəzər Gəmiçilik” ASC"),
+		},
 	)
-	result := scene.Scene{ID: "result", Kind: scene.Result, Lang: l,
-		MustHear: say(l, "Kartınızı və qəbzi götürün.", "Заберите карту и квитанцию.", "Take your card and the slip.")}
+	result := scene.Scene{
+		ID: "result", Kind: scene.Result, Lang: l,
+		MustHear: say(l, "Kartınızı və qəbzi götürün.", "Заберите карту и квитанцию.", "Take your card and the slip."),
+	}
 	result.Add(scene.Node{ID: "title", Role: scene.Title, Name: say(l, "Arayış hazırdır", "Справка готова", "Your certificate is ready")})
 	return []scene.Scene{can, home, review, result}
 }

@@ -25,7 +25,6 @@ const ms = time.Millisecond
 
 // The tones.
 var (
-	noTone    = tone{}
 	tick      = tone{"focus", []note{{880, 20 * ms}}}                               // the focus has moved
 	turn      = tone{"scene", []note{{587, 35 * ms}, {0, 10 * ms}, {880, 35 * ms}}} // another scene
 	typed     = tone{"typed", []note{{740, 15 * ms}, {0, 20 * ms}, {740, 15 * ms}}} // a character that isn't said

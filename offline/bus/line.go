@@ -32,10 +32,10 @@ func (l *line) init() {
 	l.prober, l.suspect, l.changed = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
 }
 
-func (l *line) now() (state error, known bool, changed <-chan struct{}) {
+func (l *line) now() (known bool, changed <-chan struct{}, state error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state, l.known, l.changed
+	return l.known, l.changed, l.state
 }
 
 func (l *line) set(state error) {
@@ -89,7 +89,7 @@ func (c *Client) Watch(ctx context.Context, seen func(err error)) error {
 		}
 	}()
 	for {
-		state, known, changed := l.now()
+		known, changed, state := l.now()
 		if known && (!told || state != last) {
 			told, last = true, state
 			if prober == nil { // one line for all watchers

@@ -48,7 +48,8 @@ func cardAt(x, y float32) []part {
 func chipAt(x, y, w, h float32) []part {
 	return []part{
 		{x: x, y: y, w: w, h: h, radius: 1.8, fill: 'A', faint: true, stroke: 'A', width: 1},
-		{x: x, y: y + h/2 - 0.4, w: w, h: 0.8, fill: 'A'}, {x: x + w/2 - 0.4, y: y, w: 0.8, h: h, fill: 'A'},
+		{x: x, y: y + h/2 - 0.4, w: w, h: 0.8, fill: 'A'},
+		{x: x + w/2 - 0.4, y: y, w: 0.8, h: h, fill: 'A'},
 	}
 }
 
@@ -60,7 +61,8 @@ func linesAt(x, y, w float32) []part {
 func readerAt(y float32) []part {
 	return []part{
 		{x: 10, y: y, w: 114, h: 30, radius: 5, fill: 'G', stroke: 'C', width: 1.4},
-		{x: 26, y: y + 8.5, w: 82, h: 4.4, radius: 2.2, fill: 'C'}, {x: 102, y: y + 20, w: 12, h: 3.2, radius: 1.6, fill: 'A'},
+		{x: 26, y: y + 8.5, w: 82, h: 4.4, radius: 2.2, fill: 'C'},
+		{x: 102, y: y + 20, w: 12, h: 3.2, radius: 1.6, fill: 'A'},
 	}
 }
 

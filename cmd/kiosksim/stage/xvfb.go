@@ -46,7 +46,7 @@ func Serve(ctx context.Context, w, h int) (*Server, error) {
 	line, err := bufio.NewReader(read).ReadString('\n')
 	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("Xvfb did not start: %w", err)
+		return nil, fmt.Errorf("start Xvfb: %w", err)
 	}
 	s.Display = ":" + strings.TrimSpace(line)
 	return s, nil

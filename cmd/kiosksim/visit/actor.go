@@ -68,15 +68,6 @@ func (a *Actor) SeesNode(ctx context.Context, scene, id string) error {
 	return a.picture(ctx)
 }
 
-// SeesEither waits for one of two scenes and says which came.
-func (a *Actor) SeesEither(ctx context.Context, one, other string) (string, error) {
-	err := a.await(ctx, one+" or "+other, patience, func(p layout.Painted) bool { return p.Scene == one || p.Scene == other })
-	if err != nil {
-		return "", err
-	}
-	return a.last.Scene, a.picture(ctx)
-}
-
 // Settles waits until nothing new was painted for a while.
 func (a *Actor) Settles(ctx context.Context) error {
 	for before := -1; before != a.frames; {

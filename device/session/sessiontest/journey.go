@@ -61,8 +61,10 @@ func Certificate(lang text.Lang) []session.Event {
 		session.OutcomeCame{Outcome: request.Outcome{
 			Kind: request.KindCertificate, Number: "482913507264", Service: "workplace_cert", IssuedAt: when,
 			Data: []request.Datum{
-				{ID: "employer", Value: "“Xəzər Gəmiçilik” ASC", Lang: "az"}, {ID: "position", Value: "mühasib", Lang: "az"},
-				{ID: "since", Value: "2019-09-02"}, {ID: "purpose", Value: "bank"},
+				{ID: "employer", Value: "“Xəzər Gəmiçilik” ASC", Lang: "az"},
+				{ID: "position", Value: "mühasib", Lang: "az"},
+				{ID: "since", Value: "2019-09-02"},
+				{ID: "purpose", Value: "bank"},
 			},
 		}, Token: "6BF5Z"},
 		session.SlipPrinted{Outcome: printer.Confirmed}, session.Finished{}, session.CardOut{},

@@ -212,9 +212,13 @@ func TestTheSorterTellsAnswersApart(t *testing.T) {
 		}
 	}
 	want := []event{
-		{realTimeReply, [4]byte{0x12}}, {realTimeReply, [4]byte{0x1A}},
-		{autoStatus, [4]byte{0x14, 0x00, 0x0C, 0x0F}}, {processReply, [4]byte{'a', 'b', 'c', 'd'}},
-		{kind: clearedReply}, {sensorReply, [4]byte{0x0C}}, {realTimeReply, [4]byte{0x16}},
+		{realTimeReply, [4]byte{0x12}},
+		{realTimeReply, [4]byte{0x1A}},
+		{autoStatus, [4]byte{0x14, 0x00, 0x0C, 0x0F}},
+		{processReply, [4]byte{'a', 'b', 'c', 'd'}},
+		{kind: clearedReply},
+		{sensorReply, [4]byte{0x0C}},
+		{realTimeReply, [4]byte{0x16}},
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)

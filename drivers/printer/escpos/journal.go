@@ -30,8 +30,10 @@ const (
 	Failed    State = "failed"    // it isn't
 )
 
-const journalMost = 256 << 10 // bytes, beyond which old slips are forgotten at start
-const journalKeep = 1000      // slips
+const (
+	journalMost = 256 << 10 // bytes, beyond which old slips are forgotten at start
+	journalKeep = 1000      // slips
+)
 
 // A journal keeps the states of slips in a file. Without a path it forgets
 // them with the process.

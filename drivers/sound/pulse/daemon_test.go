@@ -30,8 +30,10 @@ func start(t *testing.T) *daemon {
 	t.Helper()
 	dir := t.TempDir()
 	d := &daemon{dir: dir, socket: filepath.Join(dir, "native")}
-	d.env = []string{"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PULSE_RUNTIME_PATH=" + dir, "PULSE_STATE_PATH=" + dir,
-		"PATH=" + os.Getenv("PATH"), "PULSE_SERVER=unix:" + d.socket, "LC_ALL=C.UTF-8"}
+	d.env = []string{
+		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PULSE_RUNTIME_PATH=" + dir, "PULSE_STATE_PATH=" + dir,
+		"PATH=" + os.Getenv("PATH"), "PULSE_SERVER=unix:" + d.socket, "LC_ALL=C.UTF-8",
+	}
 	d.run(t)
 	return d
 }
