@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"kosk/device/scene"
+	"kosk/device/text"
 	"kosk/ui/layout"
 	"kosk/ui/theme"
 )
@@ -173,15 +174,13 @@ func TestNoWordIsBroken(t *testing.T) {
 func TestOtherPanels(t *testing.T) {
 	for _, on := range []panel{
 		{"18.5-inch upright", 1080, 1920, 230},
-		{"27-inch upright", 1440, 2560, 336},
 		{"32-inch upright", 1080, 1920, 398},
 		{"21.5-inch lying", 1920, 1080, 476},
-		{"27-inch lying", 2560, 1440, 597},
 	} {
 		t.Run(on.name, func(t *testing.T) {
 			breaches := 0
 			views(func(name string, v scene.View) {
-				if v.Contrast != scene.ContrastDefault || v.TextSize%2 == 0 { // places are the same in all contrasts
+				if v.Contrast != scene.ContrastDefault || v.TextSize%2 == 0 || v.Scene.Lang == text.En { // its words are the shorter ones
 					return
 				}
 				for _, p := range pages(name, v, on) {

