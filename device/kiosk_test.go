@@ -14,6 +14,7 @@ import (
 	"kosk/device/request"
 	"kosk/device/scene"
 	"kosk/device/session"
+	"kosk/device/text"
 	"kosk/device/voice"
 	"kosk/drivers/card"
 	"kosk/drivers/printer"
@@ -675,4 +676,44 @@ func TestInputNeverBlocks(t *testing.T) {
 	for range 1000 {
 		k.Input(scene.Input{Command: scene.Select})
 	}
+}
+
+// TestABrokenVisitIsHealed: a panic in the loop ends the visit, wiped, and the
+// next person is met as everybody is.
+func TestABrokenVisitIsHealed(t *testing.T) {
+	visit(t, func(w *world) {
+		w.toChoosing()
+		w.outbox.mu.Lock()
+		w.outbox.breaks = true
+		w.outbox.mu.Unlock()
+		w.touch("service.workplace_cert")
+		v := w.at(session.Attracting)
+		for _, n := range v.Scene.Nodes {
+			if strings.Contains(n.Name.String()+n.Value.String(), "Aygün") {
+				t.Errorf("%s still names the person", n.ID)
+			}
+		}
+		if !strings.Contains(w.log.String(), "msg=broken") {
+			t.Error("the log doesn't say what happened")
+		}
+		w.touch("lang.ru")
+		if w.view().Scene.Lang != text.Ru {
+			t.Errorf("the next person is met in %s", w.view().Scene.Lang)
+		}
+	})
+}
+
+// TestTheInvitation: an idle kiosk says from time to time that it can be used
+// without sight.
+func TestTheInvitation(t *testing.T) {
+	visit(t, func(w *world) {
+		w.wait(invite - time.Second)
+		if got := w.said(); len(got) != 0 {
+			t.Fatalf("said before its time: %+v", got)
+		}
+		w.wait(2 * time.Second)
+		if got := w.said(); len(got) == 0 {
+			t.Error("nothing was said")
+		}
+	})
 }

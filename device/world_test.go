@@ -83,6 +83,9 @@ func visit(t *testing.T, do func(w *world)) {
 	})
 }
 
+// invite is how often the idle kiosk speaks: seldom enough for the other tests.
+const invite = 2 * time.Hour
+
 func build(t *testing.T) *world {
 	t.Helper()
 	pki, err := vcard.NewPKI()
@@ -112,7 +115,7 @@ func build(t *testing.T) *world {
 	w.kiosk = device.New(device.Parts{
 		Kiosk:  session.Kiosk{Catalogue: offer, Office: catalogue.Names{Az: "ASAN", Ru: "ASAN", En: "ASAN"}, Test: true},
 		Reader: w.slot, Chip: w.chip, Anchors: anchors, Printer: w.printer, Voice: speaker, Outbox: w.outbox, Tracker: w.tracker,
-		Lookup: w.lookup, Line: line{w.line}, Log: log, Show: w.show,
+		Lookup: w.lookup, Line: line{w.line}, Log: log, Show: w.show, Invite: invite,
 		Signer: device.Signer{
 			Station: "test-1", Key: station, Recipient: box.Recipient(), Receipts: &bus.PublicKey, StreamKey: []byte("key"), BootID: "boot",
 		},
@@ -385,6 +388,7 @@ type outbox struct {
 	mu     sync.Mutex
 	err    error
 	full   bool
+	breaks bool // the next question for room panics, once
 	drafts map[string]request.Draft
 	bodies map[string][]byte
 	puts   int
@@ -393,6 +397,10 @@ type outbox struct {
 func (o *outbox) Room(int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.breaks {
+		o.breaks = false
+		panic("broken")
+	}
 	if o.full {
 		return offline.ErrFull
 	}
