@@ -77,7 +77,7 @@ type Kiosk struct {
 	focus string
 	said  string // the focus at the last view
 	ring  bool
-	doubt bool // a request's storing is unknown: end at the end of the visit
+	doubt bool // what the queue holds is unknown: end at the end of the visit
 	timer *time.Timer
 	then  session.Event
 	idle  *time.Timer
@@ -85,7 +85,8 @@ type Kiosk struct {
 
 	posts   chan post
 	inputs  chan scene.Input
-	press   sync.Mutex // held by whoever speaks to the printer
+	retired chan struct{} // capacity 1, see Retire
+	press   sync.Mutex    // held by whoever speaks to the printer
 	effects sync.WaitGroup
 }
 
@@ -102,7 +103,7 @@ const always = -1
 func New(p Parts) *Kiosk {
 	return &Kiosk{
 		Parts: p, visit: session.New(p.Kiosk), posts: make(chan post, 64), inputs: make(chan scene.Input, 64),
-		timer: stopped(), idle: stopped(),
+		retired: make(chan struct{}, 1), timer: stopped(), idle: stopped(),
 	}
 }
 
@@ -117,6 +118,15 @@ func stopped() *time.Timer {
 func (k *Kiosk) Input(i scene.Input) {
 	select {
 	case k.inputs <- i:
+	default:
+	}
+}
+
+// Retire has Run return ErrRestart as soon as nobody is here: the queue can't
+// be trusted any more. Until then no request begins. It never blocks.
+func (k *Kiosk) Retire() {
+	select {
+	case k.retired <- struct{}{}:
 	default:
 	}
 }
@@ -162,6 +172,8 @@ func (k *Kiosk) turn(ctx context.Context) error {
 		if p.visit == always || p.visit == k.number {
 			k.step(ctx, p.event)
 		}
+	case <-k.retired:
+		k.doubt = true
 	case i := <-k.inputs:
 		k.take(ctx, i)
 		k.rearm()
@@ -224,7 +236,7 @@ func (k *Kiosk) post(ctx context.Context, visit int, e session.Event) {
 // step gives the visit an event, carries out what comes of it, and shows it.
 func (k *Kiosk) step(ctx context.Context, e session.Event) {
 	before, patience := k.visit.State, k.patience()
-	k.visit.Kiosk.Full = k.Outbox.Room(roomForRequest) != nil
+	k.visit.Kiosk.Full = k.doubt || k.Outbox.Room(roomForRequest) != nil
 	effects := k.visit.Step(e)
 	if k.visit.State != before {
 		k.Log.Info("state", "from", string(before), "to", string(k.visit.State), "visit", k.number)
