@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -101,10 +102,16 @@ func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine
 // pinScale makes one of Fyne's units one pixel: sizes here are millimetres.
 func pinScale() { _ = os.Setenv("FYNE_SCALE", "1") }
 
-// open opens a file for appending, or returns usual when there is no path.
-func open(path string, usual *os.File) (*os.File, error) {
+// open opens a file for appending. Without a path it is usual, which Close
+// leaves open: errors are still told there.
+func open(path string, usual io.Writer) (io.WriteCloser, error) {
 	if path == "" {
-		return usual, nil
+		return lent{usual}, nil
 	}
 	return os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
+
+// lent is a writer that belongs to somebody else.
+type lent struct{ io.Writer }
+
+func (lent) Close() error { return nil }

@@ -65,7 +65,7 @@ type Speech struct {
 
 // Sound is the way to the ear.
 type Sound struct {
-	Make   string // "pulse", "file" or "auto": PulseAudio where it is, else a file
+	Make   string // "pulse"; with a development bundle "file" or "auto": PulseAudio where it is, else a file
 	Server string // PulseAudio's; "": its own default
 	File   string // WAV
 	Log    string // speech log, JSON lines; "": none
@@ -97,7 +97,7 @@ func Default() Config {
 		Card:    Card{Make: "pcsc", Bundle: "trust.json"},
 		Printer: Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
 		Speech:  Speech{Make: "espeak", Path: "espeak-ng"},
-		Sound:   Sound{Make: "auto", File: "speech.wav", Log: "speech.jsonl", InviteMinutes: 15},
+		Sound:   Sound{Make: "pulse", File: "speech.wav", Log: "speech.jsonl", InviteMinutes: 15},
 		Queue:   Queue{MaxMB: 256},
 		State:   State{Dir: "/var/lib/kosk"},
 	}
