@@ -72,7 +72,7 @@ var everywhere = []string{""}
 var dwellings = []home{
 	{"fyne.io/fyne/v2", []string{"ui", "cmd/kiosk"}, []string{"build/rules"}},
 	{"fyne.io/fyne/v2/app", []string{"cmd/kiosk"}, nil}, // brings OpenGL, and so a display
-	{"fyne.io/fyne/v2/driver/desktop", []string{"ui/kit"}, nil},
+	{"fyne.io/fyne/v2/driver/desktop", []string{"ui/kit"}, []string{"ui"}},
 	{"fyne.io/fyne/v2/theme", []string{"ui"}, []string{"build/rules"}},
 	{"fyne.io/fyne/v2/widget", []string{"ui/kit"}, nil},
 
