@@ -4,6 +4,7 @@ import (
 	"image"
 	"image/color"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -79,7 +80,8 @@ func TestTouch(t *testing.T) {
 	b := open(t, 540, 960)
 	b.Show(scene.View{Scene: meet(t, "home", text.Az), TextSize: scene.TextNormal})
 	on, off := b.at(t, "without-card"), b.at(t, "most")
-	edge := image.Pt(int(on.X), int(on.Y)-60) // of the tile, beside its words
+	tile := b.drawing.Targets[slices.IndexFunc(b.drawing.Targets, func(x layout.Target) bool { return x.ID == "without-card" })].Rect
+	edge := image.Pt(int(tile.Right())-30, int(tile.Y)+30) // of the tile, where neither words nor picture are
 	usual := b.pixel(edge)
 	b.press(on)
 	dark := b.pixel(edge)
