@@ -141,8 +141,8 @@ func Load(path string) (Config, error) {
 func (c *Config) wrong() (key, why string) {
 	one := func(v string, of ...string) bool { return slices.Contains(of, v) }
 	switch {
-	case c.Panel.WidthMM < 100 || c.Panel.WidthMM > 2000:
-		return "panel.width_mm", "a panel is 100 to 2000 mm wide"
+	case c.Panel.WidthMM < 230 || c.Panel.WidthMM > 2000:
+		return "panel.width_mm", "a panel is 230 to 2000 mm wide: narrower ones can't hold the largest text"
 	case !c.Panel.FullScreen && (c.Panel.Width < 320 || c.Panel.Height < 320):
 		return "panel.width", "a window has at least 320 by 320 pixels"
 	case !one(c.Card.Make, "pcsc"):
