@@ -32,7 +32,7 @@ const (
 func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 	visit, personal := k.number, k.personal
 	answer := func(f func(context.Context) session.Event) {
-		k.run(func() { k.post(personal, visit, f(personal)) })
+		k.beside(ctx, visit, func() { k.post(personal, visit, f(personal)) })
 	}
 	switch e := e.(type) {
 	case session.ReadHolder:
@@ -45,7 +45,7 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		if k.visit.Line != nil {
 			wait = waitLineDown
 		}
-		k.run(func() { k.submit(ctx, personal, visit, draft, stream, wait) })
+		k.beside(ctx, visit, func() { k.submit(ctx, personal, visit, draft, stream, wait) })
 	case session.Print:
 		answer(func(ctx context.Context) session.Event { return k.print(ctx, e.Slip) })
 	case session.Wait:

@@ -159,7 +159,7 @@ func (k *Kiosk) Run(ctx context.Context) error {
 func (k *Kiosk) turn(ctx context.Context) error {
 	defer func() {
 		if cause := recover(); cause != nil {
-			k.heal(ctx, cause)
+			k.heal(ctx, broken{cause, debug.Stack()})
 		}
 	}()
 	select {
@@ -169,7 +169,13 @@ func (k *Kiosk) turn(ctx context.Context) error {
 		if f, ok := p.event.(session.PutFailed); ok && errors.Is(f.Err, offline.ErrUnknown) {
 			k.doubt = true
 		}
-		if p.visit == always || p.visit == k.number {
+		b, isBroken := p.event.(broken)
+		switch current := p.visit == always || p.visit == k.number; {
+		case isBroken && current:
+			k.heal(ctx, b)
+		case isBroken:
+			k.Log.Error("broken", "cause", b.cause, "stack", string(b.stack), "visit", p.visit)
+		case current:
 			k.step(ctx, p.event)
 		}
 	case <-k.retired:
@@ -185,10 +191,16 @@ func (k *Kiosk) turn(ctx context.Context) error {
 	return nil
 }
 
+// broken is what an effect leaves that broke: the event of heal.
+type broken struct {
+	cause any
+	stack []byte
+}
+
 // heal ends a visit in which the program broke: it is wiped, and the kiosk meets
 // the next person. If that breaks too, the process ends.
-func (k *Kiosk) heal(ctx context.Context, cause any) {
-	k.Log.Error("broken", "cause", cause, "stack", string(debug.Stack()), "visit", k.number)
+func (k *Kiosk) heal(ctx context.Context, b broken) {
+	k.Log.Error("broken", "cause", b.cause, "stack", string(b.stack), "visit", k.number)
 	machine := k.visit.Kiosk
 	k.timer.Stop()
 	k.visit = session.New(machine)
@@ -225,6 +237,19 @@ func (k *Kiosk) watch(ctx context.Context) {
 
 // run runs f beside the loop; Run waits for its end.
 func (k *Kiosk) run(f func()) { k.effects.Go(f) }
+
+// beside runs f for a visit, as run does. If f breaks, as over a card that nobody
+// foresaw, the visit ends and not the kiosk.
+func (k *Kiosk) beside(ctx context.Context, visit int, f func()) {
+	k.run(func() {
+		defer func() {
+			if cause := recover(); cause != nil {
+				k.post(ctx, visit, broken{cause, debug.Stack()})
+			}
+		}()
+		f()
+	})
+}
 
 func (k *Kiosk) post(ctx context.Context, visit int, e session.Event) {
 	select {

@@ -775,6 +775,24 @@ func TestABrokenVisitIsHealed(t *testing.T) {
 	})
 }
 
+// A card that the program breaks over ends its visit and not the kiosk.
+func TestAnEffectThatBreaksIsHealed(t *testing.T) {
+	visit(t, func(w *world) {
+		w.chip.instead = func(context.Context, card.Card, string, func([]byte)) (*card.Chip, error) { panic("no such length") }
+		w.toCAN()
+		w.types(can)
+		w.touch("next")
+		w.wait(time.Second)
+		w.at(session.Attracting)
+		if !strings.Contains(w.log.String(), "msg=broken") {
+			t.Error("the log doesn't say what happened")
+		}
+		w.chip.instead = nil
+		w.pull()
+		w.toChoosing()
+	})
+}
+
 // TestTheInvitation: an idle kiosk says from time to time that it can be used
 // without sight.
 func TestTheInvitation(t *testing.T) {
