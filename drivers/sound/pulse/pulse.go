@@ -38,10 +38,13 @@ var _ sound.Sink = (*Sink)(nil)
 // every clip. Any other error comes without a sink.
 func Open(server string, log *slog.Logger) (*Sink, error) {
 	path, err := socket(server)
-	if err != nil {
+	s := &Sink{path: path, log: log}
+	switch {
+	case errors.Is(err, sound.ErrNoSink):
+		return s, fmt.Errorf("open pulse: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("open pulse: %w", err)
 	}
-	s := &Sink{path: path, log: log}
 	if _, err := s.connect(); err != nil {
 		return s, fmt.Errorf("open pulse: %w", err)
 	}

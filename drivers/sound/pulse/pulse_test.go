@@ -113,6 +113,11 @@ func TestOpenWithoutADaemonIsErrNoSink(t *testing.T) {
 	if _, err := Open("tcp:127.0.0.1:4713", slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a TCP server was taken")
 	}
+	t.Setenv("PULSE_SERVER", "")
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	if s, err := Open("", slog.New(slog.DiscardHandler)); !errors.Is(err, sound.ErrNoSink) || s == nil {
+		t.Errorf("without any address: %v, %v", s, err)
+	}
 }
 
 func TestADaemonThatHangsUpIsErrNoSink(t *testing.T) {
