@@ -115,6 +115,9 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 // line opens the queue and the way to the bus.
 func (m *machine) line(cfg config.Config, log *slog.Logger) error {
 	station, err := provision.Load(cfg.State.Dir)
+	if errors.Is(err, provision.ErrNotEnrolled) {
+		return fmt.Errorf("%w: run kioskctl enrol --dir %s", err, cfg.State.Dir)
+	}
 	if err != nil {
 		return err
 	}

@@ -73,9 +73,15 @@ func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine
 	}
 	defer trace.close()
 	var kiosk *device.Kiosk
-	w := ui.New(a, ui.Panel{
-		WidthMM: float32(cfg.Panel.WidthMM), W: cfg.Panel.Width, H: cfg.Panel.Height, FullScreen: cfg.Panel.FullScreen,
-	}, func(i scene.Input) { kiosk.Input(i) }, trace.painted)
+	w, err := onDisplay(func() *ui.Window {
+		return ui.New(a, ui.Panel{
+			WidthMM: float32(cfg.Panel.WidthMM), W: cfg.Panel.Width, H: cfg.Panel.Height, FullScreen: cfg.Panel.FullScreen,
+		}, func(i scene.Input) { kiosk.Input(i) }, trace.painted)
+	})
+	if err != nil {
+		log.Error("start", "err", err)
+		return err
+	}
 	m.parts.Show = w.Show
 	kiosk = device.New(m.parts)
 
@@ -97,6 +103,16 @@ func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine
 		return err
 	}
 	return nil
+}
+
+// onDisplay makes the window. Fyne panics where there is no display.
+func onDisplay(make func() *ui.Window) (w *ui.Window, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("no window on display %q: %v", os.Getenv("DISPLAY"), cause)
+		}
+	}()
+	return make(), nil
 }
 
 // pinScale makes one of Fyne's units one pixel: sizes here are millimetres.
