@@ -25,10 +25,13 @@ type secret struct {
 // clear after the visits: what is the person's, and the numbers of her requests.
 func secrets(p agency.Person, requests []string) []secret {
 	all := []secret{
-		{"FIN", exactly(p.FIN)}, {"document number", exactly(p.DocumentNumber)},
-		{"access number", digits(p.CAN)}, {"birth date", exactly(p.BirthDate.Format(time.DateOnly))},
+		{"FIN", exactly(p.FIN)},
+		{"document number", exactly(p.DocumentNumber)},
+		{"access number", digits(p.CAN)},
+		{"birth date", exactly(p.BirthDate.Format(time.DateOnly))},
 		{"birth date of the zone", digits(p.BirthDate.Format("060102"))},
-		{"employer", exactly(p.Employer)}, {"IMEI", digits(agency.Devices()[0].IMEI)},
+		{"employer", exactly(p.Employer)},
+		{"IMEI", digits(agency.Devices()[0].IMEI)},
 	}
 	for _, name := range []string{p.Surname, p.GivenNames} {
 		lower := strings.ToLowerSpecial(unicode.AzeriCase, name)
