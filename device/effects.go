@@ -155,7 +155,7 @@ func (k *Kiosk) draft() (request.Draft, string) {
 	h := v.Holder
 	d := request.Draft{
 		ID: request.NewID(now), Station: k.Signer.Station, Service: string(v.Service.ID),
-		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: request.ClockFloor, MonoSeq: k.seq,
+		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: request.ClockUnset, MonoSeq: k.seq,
 		BootID: k.Signer.BootID, Lang: string(v.Lang), Answers: request.Answers{}, Assurance: h.Assurance.String(),
 		Holder: request.Holder{FIN: h.FIN, Surname: h.Surname, GivenNames: h.GivenNames, DocumentNumber: h.DocumentNumber},
 		Consent: request.Consent{
