@@ -203,7 +203,7 @@ func (k *Kiosk) heal(ctx context.Context, b broken) {
 	k.Log.Error("broken", "cause", b.cause, "stack", string(b.stack), "visit", k.number)
 	machine := k.visit.Kiosk
 	k.timer.Stop()
-	k.visit = session.New(machine)
+	k.visit = session.Healed(machine)
 	k.forget(ctx)
 	k.carryOut(ctx, session.Anew{})
 	k.rearm()

@@ -759,7 +759,7 @@ func TestABrokenVisitIsHealed(t *testing.T) {
 		w.outbox.breaks = true
 		w.outbox.mu.Unlock()
 		w.touch("service.workplace_cert")
-		v := w.at(session.Attracting)
+		v := w.at(session.TakingCard)
 		for _, n := range v.Scene.Nodes {
 			if strings.Contains(n.Name.String()+n.Value.String(), "Aygün") {
 				t.Errorf("%s still names the person", n.ID)
@@ -768,7 +768,8 @@ func TestABrokenVisitIsHealed(t *testing.T) {
 		if !strings.Contains(w.log.String(), "msg=broken") {
 			t.Error("the log doesn't say what happened")
 		}
-		w.touch("lang.ru")
+		w.pull()
+		w.touch("again", "lang.ru")
 		if w.view().Scene.Lang != text.Ru {
 			t.Errorf("the next person is met in %s", w.view().Scene.Lang)
 		}
@@ -783,12 +784,13 @@ func TestAnEffectThatBreaksIsHealed(t *testing.T) {
 		w.types(can)
 		w.touch("next")
 		w.wait(time.Second)
-		w.at(session.Attracting)
+		w.at(session.TakingCard)
 		if !strings.Contains(w.log.String(), "msg=broken") {
 			t.Error("the log doesn't say what happened")
 		}
 		w.chip.instead = nil
 		w.pull()
+		w.touch("again")
 		w.toChoosing()
 	})
 }

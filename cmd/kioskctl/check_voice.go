@@ -6,8 +6,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"kosk/device/identity"
 	"kosk/drivers/all"
 	"kosk/drivers/sound"
 	"kosk/drivers/speech"
@@ -81,6 +83,10 @@ func tone() speech.Clip {
 func (c *checker) sound(ctx context.Context, clip speech.Clip) row {
 	const mend = "check that PulseAudio runs for the kiosk's user (pactl info), and run the check as that user"
 	s := c.cfg.Sound
+	if anchors, err := identity.LoadBundle(c.cfg.Card.Bundle); s.Make != "pulse" && err == nil && !anchors.Development {
+		return failed("sound.make is "+strconv.Quote(s.Make)+": what citizens hear would be kept in a file, so the kiosk doesn't start",
+			`set sound.make = "pulse"`)
+	}
 	if s.Make == "file" {
 		return c.soundFile(ctx, clip)
 	}

@@ -97,7 +97,7 @@ func Default() Config {
 		Card:    Card{Make: "pcsc", Bundle: "trust.json"},
 		Printer: Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
 		Speech:  Speech{Make: "espeak", Path: "espeak-ng"},
-		Sound:   Sound{Make: "pulse", File: "speech.wav", Log: "speech.jsonl", InviteMinutes: 15},
+		Sound:   Sound{Make: "pulse", File: "speech.wav", InviteMinutes: 15},
 		Queue:   Queue{MaxMB: 256},
 		State:   State{Dir: "/var/lib/kosk"},
 	}

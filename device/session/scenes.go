@@ -471,7 +471,11 @@ func answering(v *Visit) scene.Scene {
 }
 
 func (v *Visit) numberNode() scene.Node {
-	return scene.Node{ID: "number", Role: scene.Datum, Name: v.in("result.number"), Value: text.Say(v.Lang, text.Number, v.Number), Hint: v.in("result.keep"), Private: true}
+	n := scene.Node{ID: "number", Role: scene.Datum, Name: v.in("result.number"), Value: text.Say(v.Lang, text.Number, v.Number), Private: true}
+	if v.State != Failing { // no slip follows a failure
+		n.Hint = v.in("result.keep")
+	}
+	return n
 }
 
 func ending(v *Visit) scene.Scene {

@@ -141,6 +141,16 @@ func usual() Settings {
 	return Settings{Lang: text.Az, TextSize: scene.TextNormal}
 }
 
+// Healed is a kiosk whose program broke in a visit: nobody is known any more, and
+// a card that lies in the slot is asked for.
+func Healed(k Kiosk) *Visit {
+	v := New(k)
+	if k.CardIn {
+		v.State, v.Bye = TakingCard, "parting.broken"
+	}
+	return v
+}
+
 // forget removes the citizen. What the machine knows of itself stays.
 func (v *Visit) forget() { v.Person = Person{} }
 
@@ -207,10 +217,10 @@ func (v *Visit) Idle() time.Duration {
 	switch {
 	case v.Printing:
 		return 0
-	case v.Number != "" && !v.CardIn:
-		return 20 * time.Second
 	case v.Voice:
 		return 300 * time.Second
+	case v.Number != "" && !v.CardIn:
+		return 20 * time.Second
 	case v.Holder != nil:
 		return 120 * time.Second
 	}

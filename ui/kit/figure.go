@@ -25,8 +25,8 @@ type part struct {
 // figures are larger pictures, of boxes only: these are drawn at once, where an
 // SVG of their size would take longer than a touch may.
 var figures = map[string][]part{
-	"figure-insert": figure(cardAt(34, 12), readerAt(60), []part{{x: 117, y: 12, w: 38, h: 38, icon: "arrow-down"}}),
-	"figure-take":   figure(cardAt(34, 4), readerAt(62), []part{{x: 117, y: 8, w: 38, h: 38, icon: "arrow-up"}}),
+	"figure-insert": figure(cardAt(51, 3), readerAt(60), []part{{x: 117, y: 12, w: 38, h: 38, icon: "arrow-down"}}),
+	"figure-take":   figure(cardAt(51, 1), readerAt(62), []part{{x: 117, y: 8, w: 38, h: 38, icon: "arrow-up"}}),
 	"figure-can": figure([]part{{x: 16, y: 10, w: 118, h: 80, radius: 6, stroke: 'C', width: 1.4}},
 		chipAt(27, 24, 26, 21), linesAt(63, 25, 60), linesAt(63, 33, 45), linesAt(63, 41, 52), linesAt(27, 68, 30),
 		[]part{{x: 66, y: 57, w: 59, h: 24, radius: 4.5, fill: 'G', stroke: 'C', width: 2.2}}, dotsAt(75.5, 69, 6)),
@@ -40,9 +40,11 @@ func figure(groups ...[]part) []part {
 	return all
 }
 
+// cardAt is a card on its way, its short edge with the chip first (ISO/IEC 7816-2:
+// the contacts lie at that end).
 func cardAt(x, y float32) []part {
-	card := []part{{x: x, y: y, w: 66, h: 42, radius: 4, stroke: 'C', width: 1.4}}
-	return figure(card, chipAt(x+7, y+9.5, 17, 14), linesAt(x+30, y+10, 29), linesAt(x+30, y+16.5, 21), linesAt(x+7, y+32, 52))
+	card := []part{{x: x, y: y, w: 36, h: 55, radius: 4, stroke: 'C', width: 1.4}}
+	return figure(card, linesAt(x+7, y+8, 22), linesAt(x+7, y+15, 16), linesAt(x+7, y+22, 19), chipAt(x+11, y+33, 14, 14))
 }
 
 func chipAt(x, y, w, h float32) []part {
