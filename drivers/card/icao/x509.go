@@ -21,6 +21,7 @@ type KeyUsage uint16
 const (
 	KeyUsageDigitalSignature KeyUsage = 1 << 15
 	KeyUsageCertSign         KeyUsage = 1 << 10
+	KeyUsageCRLSign          KeyUsage = 1 << 9
 )
 
 // A Name is a distinguished name. Two are the same when they have the same
