@@ -80,7 +80,7 @@ func TestSignedBundleIsTakenByItsKeyOnly(t *testing.T) {
 	}
 }
 
-// White space between the parts is nobody's; everything else is signed.
+// No byte of the file is free, not even the spaces: other characters are no JSON.
 func TestFlippedByteSpoilsTheSignedBundle(t *testing.T) {
 	key, path := newTrustKey(t), filepath.Join(t.TempDir(), "trust.json")
 	writeSigned(t, path, bundleOf(t, 7, false), key)

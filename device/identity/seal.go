@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -109,7 +110,7 @@ func LoadTrustKey(path string) (*ecdsa.PublicKey, error) {
 		return nil, fmt.Errorf("load trust key: %w", err)
 	}
 	block, rest := pem.Decode(data)
-	if block == nil || block.Type != "PUBLIC KEY" || len(rest) != 0 {
+	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) != 0 {
 		return nil, fmt.Errorf("load trust key: %s: %w: not one public key in pem", path, ErrKey)
 	}
 	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
