@@ -23,7 +23,7 @@ OUT := out
 within = timeout --kill-after=30s $(if $(CI),,--foreground)
 
 # silent(step,what): the step must print nothing; what says what its words are.
-silent = echo '$(1)'; words=$$($(within) $(1)) || exit; [ -z "$$words" ] || { echo "$(2):"; echo "$$words"; exit 1; }
+silent = echo '$(wordlist 2,99,$(1))'; words=$$($(within) $(1)) || exit; [ -z "$$words" ] || { echo "$(2):"; echo "$$words"; exit 1; }
 
 # Packages that draw through OpenGL. With the race detector its bindings would
 # be compiled a second time; the race detector sees the rest.
@@ -33,9 +33,9 @@ run: build
 	$(OUT)/bin/kiosksim run --out $(OUT)/visit
 
 test: check build
-	$(within) 20m go run ./build/fuzz -for $(FUZZTIME)
-	$(within) 20m go test -timeout=15m $$($(opengl))
-	$(within) 40m go test -race -timeout=15m $$(go list ./... | grep -vxF "$$($(opengl))")
+	$(within) 30m go run ./build/fuzz -for $(FUZZTIME)
+	@$(within) 25m go test -timeout=20m $$($(opengl))
+	@$(within) 40m go test -race -timeout=20m $$(go list ./... | grep -vxF "$$($(opengl))")
 
 check: deps tools
 	@$(call silent,2m $(OUT)/tools/gofumpt -l .,not formatted (mend with make format))

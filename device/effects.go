@@ -32,7 +32,7 @@ const (
 func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 	visit, personal := k.number, k.personal
 	answer := func(f func(context.Context) session.Event) {
-		k.run(func() { k.post(personal, visit, f(personal)) })
+		k.beside(ctx, visit, func() { k.post(personal, visit, f(personal)) })
 	}
 	switch e := e.(type) {
 	case session.ReadHolder:
@@ -45,7 +45,7 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		if k.visit.Line != nil {
 			wait = waitLineDown
 		}
-		k.run(func() { k.submit(ctx, personal, visit, draft, stream, wait) })
+		k.beside(ctx, visit, func() { k.submit(ctx, personal, visit, draft, stream, wait) })
 	case session.Print:
 		answer(func(ctx context.Context) session.Event { return k.print(ctx, e.Slip) })
 	case session.Wait:
@@ -69,6 +69,7 @@ func (k *Kiosk) forget(ctx context.Context) {
 	k.end()
 	k.personal, k.end = context.WithCancel(ctx)
 	k.number++
+	k.Voice.Forget()
 	k.clearPrinter(ctx)
 }
 
@@ -87,7 +88,7 @@ func (k *Kiosk) readHolder(ctx context.Context, visit int, can string) session.E
 func (k *Kiosk) believe(ctx context.Context, visit int, can string) (identity.Holder, error) {
 	c, err := k.Reader.Connect(ctx)
 	if err != nil {
-		return identity.Holder{}, fmt.Errorf("connect: %w", err)
+		return identity.Holder{}, fmt.Errorf("connect: %w", mute(err))
 	}
 	defer c.Close()
 	chip, err := k.Chip.ReadHolder(ctx, c, can, func(dg1 []byte) {
@@ -95,11 +96,8 @@ func (k *Kiosk) believe(ctx context.Context, visit int, can string) (identity.Ho
 			k.post(ctx, visit, session.NameRead{GivenNames: text.Title(text.En, mrz.GivenNames)})
 		}
 	})
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("%w: %w", card.ErrMute, err)
-	}
 	if err != nil {
-		return identity.Holder{}, fmt.Errorf("read holder: %w", err)
+		return identity.Holder{}, fmt.Errorf("read holder: %w", mute(err))
 	}
 	holder, err := identity.Believe(chip, k.Anchors, time.Now())
 	if err != nil {
@@ -108,6 +106,14 @@ func (k *Kiosk) believe(ctx context.Context, visit int, can string) (identity.Ho
 	k.Log.Info("card read", "apdus", chip.APDUs, "bytes", chip.Bytes, "card_ms", chip.Took.Milliseconds(),
 		"protocol", chip.Protocol, "assurance", holder.Assurance.String(), "visit", visit)
 	return holder, nil
+}
+
+// mute says of a card that took too long that it doesn't answer.
+func mute(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", card.ErrMute, err)
+	}
+	return err
 }
 
 // answerOf is the shape of a register's answer to a look-up.
@@ -126,7 +132,7 @@ func (k *Kiosk) lookup(ctx context.Context, e session.Lookup) session.Event {
 	var a answerOf
 	if err == nil {
 		if err = json.Unmarshal(raw, &a); err != nil {
-			err = fmt.Errorf("%w: answer: %w", offline.ErrAgency, err)
+			err = fmt.Errorf("%w: answer not understood", offline.ErrAgency) // json's own words may quote it
 		}
 	}
 	if err != nil {
@@ -149,7 +155,7 @@ func (k *Kiosk) draft() (request.Draft, string) {
 	h := v.Holder
 	d := request.Draft{
 		ID: request.NewID(now), Station: k.Signer.Station, Service: string(v.Service.ID),
-		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: request.ClockFloor, MonoSeq: k.seq,
+		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: request.ClockUnset, MonoSeq: k.seq,
 		BootID: k.Signer.BootID, Lang: string(v.Lang), Answers: request.Answers{}, Assurance: h.Assurance.String(),
 		Holder: request.Holder{FIN: h.FIN, Surname: h.Surname, GivenNames: h.GivenNames, DocumentNumber: h.DocumentNumber},
 		Consent: request.Consent{
@@ -217,11 +223,14 @@ func (k *Kiosk) follow(personal context.Context, visit int, id string, wait time
 	}
 }
 
+// errOutcome stands for json's own words, which may quote the outcome.
+var errOutcome = errors.New("outcome not understood")
+
 // outcome checks the bus's word for the certificate before anybody sees it.
 func (k *Kiosk) outcome(personal context.Context, visit int, id string, raw json.RawMessage) bool {
 	var o request.Outcome
-	err := json.Unmarshal(raw, &o)
-	if err == nil {
+	err := errOutcome
+	if json.Unmarshal(raw, &o) == nil {
 		var c request.Certificate
 		if c, err = request.VerifyCertificate(o.Token, k.Signer.Receipts, time.Now()); err == nil {
 			err = c.Check(o)
@@ -244,6 +253,9 @@ func (k *Kiosk) print(ctx context.Context, s receipt.Slip) session.Event {
 	defer cancel()
 	k.press.Lock()
 	defer k.press.Unlock()
+	if s.ID == "" { // an answer is no request: each of its slips is one of its own
+		s.ID = string(request.NewID(time.Now()))
+	}
 	outcome, err := k.Printer.Print(ctx, receipt.Compose(s))
 	k.Log.Info("slip", "outcome", outcome.String(), "err", err, "kind", int(s.Kind))
 	return session.SlipPrinted{Outcome: outcome, Err: err}

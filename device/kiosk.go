@@ -77,7 +77,7 @@ type Kiosk struct {
 	focus string
 	said  string // the focus at the last view
 	ring  bool
-	doubt bool // a request's storing is unknown: end at the end of the visit
+	doubt bool // what the queue holds is unknown: end at the end of the visit
 	timer *time.Timer
 	then  session.Event
 	idle  *time.Timer
@@ -85,7 +85,8 @@ type Kiosk struct {
 
 	posts   chan post
 	inputs  chan scene.Input
-	press   sync.Mutex // held by whoever speaks to the printer
+	retired chan struct{} // capacity 1, see Retire
+	press   sync.Mutex    // held by whoever speaks to the printer
 	effects sync.WaitGroup
 }
 
@@ -102,7 +103,7 @@ const always = -1
 func New(p Parts) *Kiosk {
 	return &Kiosk{
 		Parts: p, visit: session.New(p.Kiosk), posts: make(chan post, 64), inputs: make(chan scene.Input, 64),
-		timer: stopped(), idle: stopped(),
+		retired: make(chan struct{}, 1), timer: stopped(), idle: stopped(),
 	}
 }
 
@@ -117,6 +118,15 @@ func stopped() *time.Timer {
 func (k *Kiosk) Input(i scene.Input) {
 	select {
 	case k.inputs <- i:
+	default:
+	}
+}
+
+// Retire has Run return ErrRestart as soon as nobody is here: the queue can't
+// be trusted any more. Until then no request begins. It never blocks.
+func (k *Kiosk) Retire() {
+	select {
+	case k.retired <- struct{}{}:
 	default:
 	}
 }
@@ -149,7 +159,7 @@ func (k *Kiosk) Run(ctx context.Context) error {
 func (k *Kiosk) turn(ctx context.Context) error {
 	defer func() {
 		if cause := recover(); cause != nil {
-			k.heal(ctx, cause)
+			k.heal(ctx, broken{cause, debug.Stack()})
 		}
 	}()
 	select {
@@ -159,9 +169,17 @@ func (k *Kiosk) turn(ctx context.Context) error {
 		if f, ok := p.event.(session.PutFailed); ok && errors.Is(f.Err, offline.ErrUnknown) {
 			k.doubt = true
 		}
-		if p.visit == always || p.visit == k.number {
+		b, isBroken := p.event.(broken)
+		switch current := p.visit == always || p.visit == k.number; {
+		case isBroken && current:
+			k.heal(ctx, b)
+		case isBroken:
+			k.Log.Error("broken", "cause", b.cause, "stack", string(b.stack), "visit", p.visit)
+		case current:
 			k.step(ctx, p.event)
 		}
+	case <-k.retired:
+		k.doubt = true
 	case i := <-k.inputs:
 		k.take(ctx, i)
 		k.rearm()
@@ -173,10 +191,16 @@ func (k *Kiosk) turn(ctx context.Context) error {
 	return nil
 }
 
+// broken is what an effect leaves that broke: the event of heal.
+type broken struct {
+	cause any
+	stack []byte
+}
+
 // heal ends a visit in which the program broke: it is wiped, and the kiosk meets
 // the next person. If that breaks too, the process ends.
-func (k *Kiosk) heal(ctx context.Context, cause any) {
-	k.Log.Error("broken", "cause", cause, "stack", string(debug.Stack()), "visit", k.number)
+func (k *Kiosk) heal(ctx context.Context, b broken) {
+	k.Log.Error("broken", "cause", b.cause, "stack", string(b.stack), "visit", k.number)
 	machine := k.visit.Kiosk
 	k.timer.Stop()
 	k.visit = session.New(machine)
@@ -214,6 +238,19 @@ func (k *Kiosk) watch(ctx context.Context) {
 // run runs f beside the loop; Run waits for its end.
 func (k *Kiosk) run(f func()) { k.effects.Go(f) }
 
+// beside runs f for a visit, as run does. If f breaks, as over a card that nobody
+// foresaw, the visit ends and not the kiosk.
+func (k *Kiosk) beside(ctx context.Context, visit int, f func()) {
+	k.run(func() {
+		defer func() {
+			if cause := recover(); cause != nil {
+				k.post(ctx, visit, broken{cause, debug.Stack()})
+			}
+		}()
+		f()
+	})
+}
+
 func (k *Kiosk) post(ctx context.Context, visit int, e session.Event) {
 	select {
 	case k.posts <- post{visit, e}:
@@ -224,7 +261,7 @@ func (k *Kiosk) post(ctx context.Context, visit int, e session.Event) {
 // step gives the visit an event, carries out what comes of it, and shows it.
 func (k *Kiosk) step(ctx context.Context, e session.Event) {
 	before, patience := k.visit.State, k.patience()
-	k.visit.Kiosk.Full = k.Outbox.Room(roomForRequest) != nil
+	k.visit.Kiosk.Full = k.doubt || k.Outbox.Room(roomForRequest) != nil
 	effects := k.visit.Step(e)
 	if k.visit.State != before {
 		k.Log.Info("state", "from", string(before), "to", string(k.visit.State), "visit", k.number)

@@ -438,7 +438,7 @@ func TestStoringGoesOnWithoutThePerson(t *testing.T) {
 		w.touch("next")
 		w.at(session.Sending)
 		w.pull()
-		if v := w.at(session.Parting); v.Scene.Role(scene.Title).Name.String() != "Your request is stored" {
+		if v := w.at(session.Parting); v.Scene.Role(scene.Title).Name.String() != "Your request is being stored" {
 			t.Errorf("told %q", v.Scene.Role(scene.Title).Name)
 		}
 		w.wait(6 * time.Second)
@@ -475,6 +475,78 @@ func TestDoubtEndsInARestart(t *testing.T) {
 		w.wait(6 * time.Second)
 		if err := <-w.ended; !errors.Is(err, device.ErrRestart) {
 			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// A queue that broke beside the visit ends the process as well, and not before
+// the person has gone.
+func TestRetire(t *testing.T) {
+	visit(t, func(w *world) {
+		w.toChoosing()
+		w.kiosk.Retire()
+		w.touch("service.workplace_cert")
+		if v := w.at(session.Failing); !strings.Contains(v.Scene.Role(scene.Title).Name.String(), "taken now") {
+			t.Errorf("told %q", v.Scene.Role(scene.Title).Name)
+		}
+		w.pull()
+		w.at(session.Parting)
+		w.wait(6 * time.Second)
+		select {
+		case err := <-w.ended:
+			if !errors.Is(err, device.ErrRestart) {
+				t.Errorf("ended with %v", err)
+			}
+		default:
+			t.Error("goes on without a queue")
+		}
+	})
+}
+
+// Nothing is said to be stored before it is.
+func TestStoredIsSaidWhenItIs(t *testing.T) {
+	visit(t, func(w *world) {
+		w.outbox.hold = make(chan struct{})
+		w.toConsent()
+		w.touch("next")
+		v := w.at(session.Sending)
+		if n := v.Scene.Role(scene.Progress).Name.String(); n != "Storing your request." {
+			t.Errorf("told %q before it is stored", n)
+		}
+		if v.Scene.Find("number") != nil {
+			t.Error("a number before it is stored")
+		}
+		close(w.outbox.hold)
+		w.wait(20 * time.Second)
+		w.at(session.Ending)
+	})
+}
+
+// Each slip of an answer is one of its own: no second person's is a copy of the
+// first one's. And where there is no code, none is spoken of.
+func TestSlipsOfAnswers(t *testing.T) {
+	visit(t, func(w *world) {
+		ask := func() {
+			w.touch("lang.en", "without-card", "service.imei_check")
+			w.types("490154203237518")
+			w.touch("next")
+			w.wait(time.Second)
+			w.touch("print")
+			w.wait(3 * time.Second)
+		}
+		for range 2 {
+			ask()
+			w.touch("finish")
+			w.wait(6 * time.Second)
+		}
+		if s := w.printer.slips; len(s) != 2 || s[0].ID == s[1].ID {
+			t.Errorf("two slips of one id: %d", len(s))
+		}
+		w.printer.outcome, w.printer.err = printer.Failed, fmt.Errorf("print: %w", printer.ErrNoPaper)
+		ask()
+		v := w.at(session.Answering)
+		if n := v.Scene.Find("paper"); n == nil || strings.Contains(n.Name.String(), "code") || v.Scene.Role(scene.Code) != nil {
+			t.Errorf("a code is spoken of that isn't there: %v", n)
 		}
 	})
 }
@@ -700,6 +772,24 @@ func TestABrokenVisitIsHealed(t *testing.T) {
 		if w.view().Scene.Lang != text.Ru {
 			t.Errorf("the next person is met in %s", w.view().Scene.Lang)
 		}
+	})
+}
+
+// A card that the program breaks over ends its visit and not the kiosk.
+func TestAnEffectThatBreaksIsHealed(t *testing.T) {
+	visit(t, func(w *world) {
+		w.chip.instead = func(context.Context, card.Card, string, func([]byte)) (*card.Chip, error) { panic("no such length") }
+		w.toCAN()
+		w.types(can)
+		w.touch("next")
+		w.wait(time.Second)
+		w.at(session.Attracting)
+		if !strings.Contains(w.log.String(), "msg=broken") {
+			t.Error("the log doesn't say what happened")
+		}
+		w.chip.instead = nil
+		w.pull()
+		w.toChoosing()
 	})
 }
 

@@ -122,9 +122,15 @@ func (w *Window) frame(int, int) image.Image {
 	return image.NewNRGBA(image.Rect(0, 0, 1, 1))
 }
 
+// report is the frame for the trace. Which key of the keypad has the focus is
+// not told: one after the other they are what is typed.
 func (w *Window) report() layout.Painted {
+	focus := w.view.Focus
+	if n := w.view.Scene.Find(focus); n != nil && n.Role == scene.Key {
+		focus = "key"
+	}
 	p := layout.Painted{
-		Scene: w.view.Scene.ID, Lang: string(w.view.Scene.Lang), Focus: w.view.Focus,
+		Scene: w.view.Scene.ID, Lang: string(w.view.Scene.Lang), Focus: focus,
 		Page: w.drawing.Page, Pages: w.drawing.Pages, Shown: w.shown, At: time.Now(),
 	}
 	for _, t := range w.drawing.Targets {

@@ -78,7 +78,7 @@ func TestRun(t *testing.T) {
 
 func TestTargetThatHangsFails(t *testing.T) {
 	aModule(t, "select {}")
-	if err := run(t.Context(), time.Second, "", false); !errors.Is(err, errIdle) {
+	if err := run(t.Context(), 500*time.Millisecond, "", false); !errors.Is(err, errIdle) {
 		t.Errorf("got %v, want %v", err, errIdle)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -24,6 +24,8 @@ import (
 	"kosk/drivers/all"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/printer/escpos"
+	"kosk/drivers/sound"
+	"kosk/offline"
 	"kosk/offline/bus"
 	"kosk/offline/courier"
 	"kosk/offline/queue"
@@ -73,6 +75,10 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	return m, m.line(cfg, log)
 }
 
+// errRecords says why a kiosk for citizens has no sound file: private words are
+// said into headphones, and would stay in it.
+var errRecords = errors.New(`sound.make must be "pulse": a file keeps what is said, and is for development bundles only`)
+
 // devices opens what stands in the kiosk's housing.
 func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	if m.parts.Reader, err = all.Card(cfg.Card.Make, cfg.Card.Reader, log); err != nil {
@@ -92,11 +98,16 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 	if err != nil {
 		return err
 	}
+	if cfg.Sound.Make != "pulse" && !m.parts.Anchors.Development {
+		return errRecords
+	}
 	sink, err := all.Sound(cfg.Sound.Make, cfg.Sound.Server, cfg.Sound.File, log)
-	if err != nil {
+	if errors.Is(err, sound.ErrNoSink) && sink != nil {
+		log.Warn("no sound device yet", "err", err)
+	} else if err != nil {
 		return err
 	}
-	said, err := open(cfg.Sound.Log, os.Stderr)
+	said, err := open(cfg.Sound.Log, io.Discard)
 	if err != nil {
 		return err
 	}
@@ -108,6 +119,9 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 // line opens the queue and the way to the bus.
 func (m *machine) line(cfg config.Config, log *slog.Logger) error {
 	station, err := provision.Load(cfg.State.Dir)
+	if errors.Is(err, provision.ErrNotEnrolled) {
+		return fmt.Errorf("%w: run kioskctl enrol --dir %s", err, cfg.State.Dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -141,19 +155,28 @@ func (m *machine) line(cfg config.Config, log *slog.Logger) error {
 	return err
 }
 
-// run runs queue, courier, voice and kiosk until one of them ends: none is of
-// use without the others.
+// run runs queue, courier, voice and kiosk.
 func (m *machine) run(ctx context.Context, kiosk *device.Kiosk) error {
+	return together(ctx, map[string]func(context.Context) error{
+		"queue": m.queue.Run, "courier": m.courier.Run, "voice": m.parts.Voice.Run, "kiosk": kiosk.Run,
+	}, kiosk.Retire)
+}
+
+// together runs all until one of them ends: none is of use without the others.
+// But what ends in doubt of what is stored doesn't take the words for it off the
+// screen: retire then has the kiosk end when nobody is there.
+func together(ctx context.Context, parts map[string]func(context.Context) error, retire func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	for name, run := range map[string]func(context.Context) error{
-		"queue": m.queue.Run, "courier": m.courier.Run, "voice": m.parts.Voice.Run, "kiosk": kiosk.Run,
-	} {
+	for name, run := range parts {
 		all.Go(func() {
-			if err := run(ctx); err != nil {
+			switch err := run(ctx); {
+			case errors.Is(err, offline.ErrUnknown):
+				retire()
+			case err != nil:
 				cancel(fmt.Errorf("%s: %w", name, err))
-			} else {
+			default:
 				cancel(nil)
 			}
 		})

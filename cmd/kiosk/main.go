@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -72,9 +73,15 @@ func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine
 	}
 	defer trace.close()
 	var kiosk *device.Kiosk
-	w := ui.New(a, ui.Panel{
-		WidthMM: float32(cfg.Panel.WidthMM), W: cfg.Panel.Width, H: cfg.Panel.Height, FullScreen: cfg.Panel.FullScreen,
-	}, func(i scene.Input) { kiosk.Input(i) }, trace.painted)
+	w, err := onDisplay(func() *ui.Window {
+		return ui.New(a, ui.Panel{
+			WidthMM: float32(cfg.Panel.WidthMM), W: cfg.Panel.Width, H: cfg.Panel.Height, FullScreen: cfg.Panel.FullScreen,
+		}, func(i scene.Input) { kiosk.Input(i) }, trace.painted)
+	})
+	if err != nil {
+		log.Error("start", "err", err)
+		return err
+	}
 	m.parts.Show = w.Show
 	kiosk = device.New(m.parts)
 
@@ -98,13 +105,29 @@ func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine
 	return nil
 }
 
+// onDisplay makes the window. Fyne panics where there is no display.
+func onDisplay(make func() *ui.Window) (w *ui.Window, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("no window on display %q: %v", os.Getenv("DISPLAY"), cause)
+		}
+	}()
+	return make(), nil
+}
+
 // pinScale makes one of Fyne's units one pixel: sizes here are millimetres.
 func pinScale() { _ = os.Setenv("FYNE_SCALE", "1") }
 
-// open opens a file for appending, or returns usual when there is no path.
-func open(path string, usual *os.File) (*os.File, error) {
+// open opens a file for appending. Without a path it is usual, which Close
+// leaves open: errors are still told there.
+func open(path string, usual io.Writer) (io.WriteCloser, error) {
 	if path == "" {
-		return usual, nil
+		return lent{usual}, nil
 	}
 	return os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
+
+// lent is a writer that belongs to somebody else.
+type lent struct{ io.Writer }
+
+func (lent) Close() error { return nil }

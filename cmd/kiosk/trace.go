@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"os"
+	"io"
 	"runtime/debug"
 	"sync"
 
@@ -12,7 +12,7 @@ import (
 // A trace tells where nodes lie on each painted frame: places, never contents.
 // Tests find with it what to touch.
 type trace struct {
-	file  *os.File // nil: none
+	file  io.WriteCloser // nil: none
 	first sync.Once
 }
 

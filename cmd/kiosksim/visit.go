@@ -218,7 +218,14 @@ func (p *play) after(ctx context.Context) error {
 	if err == nil && left+parked > 0 {
 		err = fmt.Errorf("the queue still holds %d requests, %d of them parked", left+parked, parked)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := p.keepsSecrets(visit.Person()); err != nil {
+		return err
+	}
+	p.say("  no log and no file of kiosk or bus holds the person's data in the clear")
+	return nil
 }
 
 // settledBus asks the bus until every request that it accepted was decided.

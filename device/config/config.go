@@ -66,7 +66,7 @@ type Speech struct {
 
 // Sound is the way to the ear.
 type Sound struct {
-	Make   string // "pulse", "file" or "auto": PulseAudio where it is, else a file
+	Make   string // "pulse"; with a development bundle "file" or "auto": PulseAudio where it is, else a file
 	Server string // PulseAudio's; "": its own default
 	File   string // WAV
 	Log    string // speech log, JSON lines; "": none
@@ -98,7 +98,7 @@ func Default() Config {
 		Card:    Card{Make: "pcsc", Bundle: "trust.json"},
 		Printer: Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
 		Speech:  Speech{Make: "espeak", Path: "espeak-ng"},
-		Sound:   Sound{Make: "auto", File: "speech.wav", Log: "speech.jsonl", InviteMinutes: 15},
+		Sound:   Sound{Make: "pulse", File: "speech.wav", Log: "speech.jsonl", InviteMinutes: 15},
 		Queue:   Queue{MaxMB: 256},
 		State:   State{Dir: "/var/lib/kosk"},
 	}
@@ -142,8 +142,8 @@ func Load(path string) (Config, error) {
 func (c *Config) wrong() (key, why string) {
 	one := func(v string, of ...string) bool { return slices.Contains(of, v) }
 	switch {
-	case c.Panel.WidthMM < 100 || c.Panel.WidthMM > 2000:
-		return "panel.width_mm", "a panel is 100 to 2000 mm wide"
+	case c.Panel.WidthMM < 230 || c.Panel.WidthMM > 2000:
+		return "panel.width_mm", "a panel is 230 to 2000 mm wide: narrower ones can't hold the largest text"
 	case !c.Panel.FullScreen && (c.Panel.Width < 320 || c.Panel.Height < 320):
 		return "panel.width", "a window has at least 320 by 320 pixels"
 	case !one(c.Card.Make, "pcsc"):

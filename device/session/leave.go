@@ -129,6 +129,8 @@ func (v *Visit) farewell(nothing text.Key) text.Key {
 		return v.Fault.Key
 	case v.Stage == Done, v.State == Ending && v.Printed:
 		return "parting.thanks"
+	case v.State == Sending && v.Stage == Unsent: // storing goes on, and may fail
+		return "parting.storing"
 	case v.State == Sending, v.State == Ending:
 		return "parting.sent"
 	}

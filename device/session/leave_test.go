@@ -154,7 +154,7 @@ func TestFarewellIsTrue(t *testing.T) {
 		bye    text.Key
 	}{
 		{"at the consent", until(session.Consenting), "parting.cancelled"},
-		{"while it is stored", until(session.Sending), "parting.sent"},
+		{"while it is stored", until(session.Sending), "parting.storing"},
 		{"while the outcome is awaited", sent, "parting.sent"},
 		{"with a provisional slip coming", stored, "parting.sent"},
 		{"with a provisional slip", append(slices.Clone(stored), session.SlipPrinted{Outcome: printer.Confirmed}), "parting.thanks"},

@@ -426,6 +426,9 @@ func printNow(v *Visit, _ Event) (State, []Effect) {
 func printed(v *Visit, e Event) (State, []Effect) {
 	p := e.(SlipPrinted)
 	v.Printing, v.PrintWord = false, paperWord(p.Outcome, p.Err)
+	if v.PrintWord != "" && v.Token == "" { // there is no code to stand for the slip
+		v.PrintWord = "paper.screen"
+	}
 	v.Printed = v.PrintWord == ""
 	return v.State, nil
 }

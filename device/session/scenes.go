@@ -261,11 +261,10 @@ func prefilling(v *Visit) scene.Scene {
 func looking(v *Visit) scene.Scene { return v.waiting(Looking, "looking.title", "looking.lead") }
 
 func sending(v *Visit) scene.Scene {
-	var number []scene.Node
-	if v.Number != "" {
-		number = []scene.Node{v.numberNode()}
+	if v.Stage == Unsent { // stored is said when it is
+		return v.waiting(Sending, "sending.title", "sending.storing")
 	}
-	return v.waiting(Sending, "sending.title", "sending.lead", number...)
+	return v.waiting(Sending, "sending.title", "sending.lead", v.numberNode())
 }
 
 func (v *Visit) name(given string) text.Arg {

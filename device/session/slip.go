@@ -19,7 +19,6 @@ func (v *Visit) slip() receipt.Slip {
 	}
 	if !v.Service.Submit {
 		s.Kind, s.When = receipt.Answer, v.FoundAt
-		s.ID = string(v.Service.ID)
 		s.Rows = append(v.askedRows(), v.foundRows(v.Found)...)
 		return s
 	}

@@ -26,8 +26,9 @@ const (
 )
 
 // An Entry is one line of the speech log: one state of one utterance. Text
-// stands only in public ones; private ones have the length of theirs. A tone has
-// the name of the tone and neither.
+// stands only in public ones; private ones have the length of theirs. What names
+// or repeats a typed character has no text, no length and no node, since each of
+// them would tell the character. A tone has the name of the tone and no text.
 type Entry struct {
 	T       time.Time `json:"t"`
 	ID      int       `json:"id"` // of the utterance, from 1
@@ -58,9 +59,12 @@ func (j *journal) write(u *utterance, state, route string) {
 		T: time.Now().UTC(), ID: u.id, Class: u.class.String(), Scene: u.scene, Node: u.node, Tone: u.tone.name,
 		Lang: u.part.Lang, Private: u.private, Withheld: u.withheld, Route: route, State: state,
 	}
-	if u.private {
+	switch {
+	case u.typed && !u.withheld:
+		e.Node = ""
+	case u.private:
 		e.Length = utf8.RuneCountInString(u.part.Text)
-	} else {
+	default:
 		e.Text = u.part.Text
 	}
 	b, err := json.Marshal(e)

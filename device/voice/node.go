@@ -140,5 +140,8 @@ func alertOf(sc *scene.Scene, n *scene.Node) message {
 }
 
 func focused(sc *scene.Scene, n *scene.Node) message {
-	return message{class: navigation, scene: sc.ID, node: n.ID, private: private(n), words: describe(sc, n)}
+	return message{
+		class: navigation, scene: sc.ID, node: n.ID, private: private(n), words: describe(sc, n),
+		typed: n.Role == scene.Key || n.Role == scene.Field && !n.Value.Empty(),
+	}
 }

@@ -82,6 +82,16 @@ func (s *speaker) reset() {
 	s.ahead.forget()
 }
 
+func (s *speaker) forget() {
+	s.drop(func(u utterance) bool { return u.private })
+	if s.cur != nil && s.cur.private {
+		s.cur.cut, s.cur.again = true, false
+		s.cur.cancel()
+	}
+	s.last = nil
+	s.ahead.forget()
+}
+
 // show notes where the person is. A scene without a language is Azerbaijani.
 func (s *speaker) show(sc scene.Scene, focus string) {
 	if sc.Lang == "" {
@@ -162,7 +172,7 @@ func (s *speaker) update(old *scene.Scene, was string) {
 			s.paused = false
 			s.cut(alert)
 			s.add(alertOf(sc, n))
-		case changed && n.Role == scene.Progress && before != nil:
+		case changed && !private(n) && (n.Role == scene.Note || n.Role == scene.Progress && before != nil):
 			s.news(message{class: status, scene: sc.ID, node: n.ID, private: private(n), words: some(n.Name, n.Value)})
 		}
 	}
@@ -215,9 +225,9 @@ func (s *speaker) echo(r rune, secret bool) {
 	if !s.key() {
 		return
 	}
-	m := message{class: navigation, scene: s.shown.ID, node: s.at}
+	m := message{class: navigation, scene: s.shown.ID, node: s.at, typed: true}
 	field := s.shown.Role(scene.Field)
-	m.private = field != nil && private(field)
+	m.private = s.jack || field != nil && private(field) // what is told to headphones stays in them
 	if secret || m.private && !s.jack {
 		m.tone, m.private = typed, false
 	} else {

@@ -41,6 +41,7 @@ type message struct {
 	scene   string
 	node    string
 	private bool
+	typed   bool         // names or repeats what is typed: nothing of it goes into the log
 	words   []text.Words // sentences
 	tone    tone         // sounds before the words
 }
@@ -53,6 +54,7 @@ type utterance struct {
 	node     string
 	part     say.Part
 	private  bool
+	typed    bool
 	withheld bool
 	tone     tone
 }
@@ -186,7 +188,7 @@ func (s *speaker) place(c class) int {
 
 // render makes the utterances of a message for the route as it is now.
 func (s *speaker) render(m message) []utterance {
-	base := utterance{class: m.class, scene: m.scene, node: m.node, private: m.private}
+	base := utterance{class: m.class, scene: m.scene, node: m.node, private: m.private, typed: m.typed}
 	words := m.words
 	if m.private && !s.jack && len(words) > 0 {
 		base.private, base.withheld = false, true

@@ -129,6 +129,10 @@ func (v *Voice) Reset() {
 	v.post((*speaker).reset)
 }
 
+// Forget wipes the sound that is kept ready and the private words that are still
+// unsaid: the person they belong to has left, though the scene may stay a while.
+func (v *Voice) Forget() { v.post((*speaker).forget) }
+
 // Scene shows a new scene: says what must be heard, then title, eyebrow, lead,
 // alerts and the node that has the focus. The same scene made anew (same id,
 // language and title) says only what is new in it, and cuts nothing if nothing is.

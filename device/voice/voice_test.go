@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,6 +160,9 @@ func (h *house) entries() []Entry {
 	return all
 }
 
+// hidden is what texts gives for what names or repeats a typed character.
+const hidden = ""
+
 // said returns what was said to its end since the last call, without tones.
 func (h *house) said() []string { return texts(h.entries(), isFinished) }
 
@@ -226,9 +230,9 @@ func TestANodeSaysNameRoleStateValueAndHint(t *testing.T) {
 			"b":     {"Pension, choice, selected, not available now", "2 of 2"},
 			"next":  {"Continue, button"},
 			"can":   {"Card number, input field", "empty", "Six digits."},
-			"typed": {"Code, input field", "three characters entered"},
+			"typed": {hidden, hidden},
 			"qr":    {"Your receipt, Q R code"},
-			"key":   {"are"},
+			"key":   {hidden},
 			"line":  nil,
 			"none":  nil,
 		} {
@@ -382,7 +386,7 @@ func TestSecretsAreTones(t *testing.T) {
 		if tones != 6 {
 			t.Errorf("%d tones for 6 keys", tones)
 		}
-		want(t, "said", texts(e, isFinished)[len(texts(e, isFinished))-1:], "seven")
+		want(t, "said", texts(e, isFinished)[len(texts(e, isFinished))-1:], "<0 private>")
 	})
 }
 
@@ -401,7 +405,68 @@ func TestNoEchoOfAPrivateFieldOnTheLoudspeaker(t *testing.T) {
 		h.entries()
 		h.Echo('7', false)
 		h.quiet()
-		want(t, "on headphones", h.said(), "<5 private>")
+		want(t, "on headphones", h.said(), "<0 private>")
+	})
+}
+
+// What is typed can't be told from the log: not by text, not by length, and not
+// by the key that had the focus.
+func TestWhatIsTypedIsNotInTheLog(t *testing.T) {
+	on(t, func(h *house) {
+		h.Headphones(true)
+		s := scene.Scene{ID: "can", Kind: scene.Question, Lang: text.En}
+		s.Add(
+			scene.Node{ID: "title", Role: scene.Title, Name: words("Type it")},
+			scene.Node{ID: "field", Role: scene.Field, Name: words("Number")},
+			scene.Node{ID: "key.7", Role: scene.Key, Name: text.Say(text.En, text.Digits, "7"), Action: 1},
+		)
+		h.Scene(s, "field")
+		h.quiet()
+		h.Echo('7', false) // into a field that is still empty
+		h.quiet()
+		h.Focus(s, "key.7")
+		h.quiet()
+		s.Nodes[1].Value = text.Say(text.En, text.Digits, "7")
+		h.Focus(s, "field")
+		h.quiet()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if log := h.log.String(); strings.Contains(log, "seven") || strings.Contains(log, "key.7") || strings.Contains(log, `"length":5`) {
+			t.Errorf("the log tells what was typed:\n%s", log)
+		}
+	})
+}
+
+// Who can't see is told when the slip is out, wherever the focus rests.
+func TestANoteThatChangesIsSaid(t *testing.T) {
+	on(t, func(h *house) {
+		s := choosing()
+		s.Add(scene.Node{ID: "paper", Role: scene.Note, Name: words("The slip is printing.")})
+		h.Scene(s, "a")
+		h.quiet()
+		h.said()
+		s.Nodes = slices.Clone(s.Nodes)
+		s.Nodes[len(s.Nodes)-1].Name = words("Take your slip.")
+		h.Scene(s, "a")
+		h.quiet()
+		want(t, "said", h.said(), "Take your slip.")
+	})
+}
+
+// Sound that is ready, and private words still to be said, go with their person
+// even when the scene stays, as while the card is waited for.
+func TestForgetWipesWhatIsReady(t *testing.T) {
+	on(t, func(h *house) {
+		h.Headphones(true)
+		h.Scene(choosing(), "fin")
+		h.after(100 * time.Millisecond)
+		h.Forget()
+		h.quiet()
+		for _, e := range h.entries() {
+			if e.Private && e.State == isFinished {
+				t.Errorf("still said: %d private characters", e.Length)
+			}
+		}
 	})
 }
 

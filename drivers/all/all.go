@@ -54,12 +54,17 @@ func Speech(name, path string, log *slog.Logger) (speech.Synthesiser, error) {
 	return nil, ErrNoMake{"synthesiser", name}
 }
 
-// Sound opens a sink: "pulse" (server is its address), "file" (path is a WAV
-// file), or "auto": PulseAudio where it answers, else the file.
+// Sound opens a sink: "pulse" (server is its address; one that doesn't answer
+// yet is sound.ErrNoSink, and a sink that looks for it with every clip), "file"
+// (path is a WAV file), or "auto": PulseAudio where it answers, else the file.
 func Sound(name, server, path string, log *slog.Logger) (sound.Sink, error) {
 	switch name {
 	case "pulse":
-		return pulse.Open(server, log)
+		s, err := pulse.Open(server, log)
+		if s == nil { // and not a nil of its type
+			return nil, err
+		}
+		return s, err
 	case "file":
 		return file.Open(path, file.Options{Pace: true})
 	case "auto":

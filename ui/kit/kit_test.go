@@ -179,7 +179,7 @@ func TestCodeIsRead(t *testing.T) {
 		request.Base45([]byte(strings.Repeat("\x01\xfe kosk", 29)))[:300],
 	} {
 		e := layout.Element{Shape: layout.Code, Rect: layout.Rect{X: 20, Y: 20, W: 306, H: 306}, Data: []byte(data)}
-		img := paint(t, e, 346, 346, color.NRGBA{255, 255, 255, 255})
+		img := paint(t, e, 346, 346, color.NRGBA{A: 255}) // the code brings its quiet zone
 		bmp, err := gozxing.NewBinaryBitmapFromImage(img)
 		if err != nil {
 			t.Fatal(err)

@@ -381,13 +381,25 @@ func ringed(d layout.Drawing, id string) bool {
 	return false
 }
 
-// TestWhatIsTypedIsSeen: on every page on which keys are touched.
+// TestWhatIsTypedIsSeen: while keys are touched, even where so much is said
+// before the field that it is on another page.
 func TestWhatIsTypedIsSeen(t *testing.T) {
 	views(func(name string, v scene.View) {
 		field := v.Scene.Role(scene.Field)
 		if field == nil {
 			return
 		}
+		said := v.Scene.Role(scene.Lead)
+		var crowded []scene.Node
+		for _, n := range v.Scene.Nodes {
+			if n.ID == field.ID && said != nil {
+				for i := range 6 {
+					crowded = append(crowded, scene.Node{ID: fmt.Sprint("said", i), Role: scene.Note, Name: said.Name})
+				}
+			}
+			crowded = append(crowded, n)
+		}
+		v.Scene.Nodes = crowded
 		for _, focus := range []string{"", "key.5", "key.erase"} {
 			v.Focus = focus
 			if !holds(layout.Lay(v, house.layout()), field.ID) {

@@ -99,7 +99,7 @@ func validCAN(can string) bool {
 func (r *Reader) remember(atr []byte, room int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.sizes) < maxSizes {
+	if _, known := r.sizes[string(atr)]; known || len(r.sizes) < maxSizes {
 		r.sizes[string(atr)] = room
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jfreymuth/pulse/proto"
 
+	"kosk/drivers/sound"
 	"kosk/drivers/speech"
 	"kosk/drivers/speech/wav"
 )
@@ -264,7 +265,11 @@ func socket(server string) (string, error) {
 		server = os.Getenv("PULSE_SERVER")
 	}
 	if server == "" {
-		server = filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "pulse/native")
+		dir := os.Getenv("XDG_RUNTIME_DIR")
+		if dir == "" {
+			return "", fmt.Errorf("%w: neither a server nor XDG_RUNTIME_DIR is set", sound.ErrNoSink)
+		}
+		server = filepath.Join(dir, "pulse/native")
 	}
 	path := strings.TrimPrefix(server, "unix:")
 	if !filepath.IsAbs(path) {

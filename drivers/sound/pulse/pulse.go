@@ -20,9 +20,8 @@ import (
 // A Sink plays through one daemon. A daemon that went away is looked for again
 // with the next clip.
 type Sink struct {
-	path   string
-	cookie []byte
-	log    *slog.Logger
+	path string
+	log  *slog.Logger
 
 	turn sync.Mutex // held while a clip plays, so that clips don't mix
 
@@ -34,20 +33,20 @@ type Sink struct {
 var _ sound.Sink = (*Sink)(nil)
 
 // Open connects to a daemon: server is "unix:/path", "/path", or "" for the one
-// that PULSE_SERVER and XDG_RUNTIME_DIR name. It returns sound.ErrNoSink when
-// nobody answers there.
+// that PULSE_SERVER and XDG_RUNTIME_DIR name. When nobody answers there it
+// returns sound.ErrNoSink and a sink all the same: the daemon is looked for with
+// every clip. Any other error comes without a sink.
 func Open(server string, log *slog.Logger) (*Sink, error) {
 	path, err := socket(server)
-	if err != nil {
+	s := &Sink{path: path, log: log}
+	switch {
+	case errors.Is(err, sound.ErrNoSink):
+		return s, fmt.Errorf("open pulse: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("open pulse: %w", err)
 	}
-	cookie, err := readCookie()
-	if err != nil {
-		return nil, fmt.Errorf("open pulse: %w", err)
-	}
-	s := &Sink{path: path, cookie: cookie, log: log}
 	if _, err := s.connect(); err != nil {
-		return nil, fmt.Errorf("open pulse: %w", err)
+		return s, fmt.Errorf("open pulse: %w", err)
 	}
 	return s, nil
 }
@@ -62,7 +61,11 @@ func (s *Sink) connect() (*conn, error) {
 	if s.conn != nil && s.conn.alive() {
 		return s.conn, nil
 	}
-	c, err := dial(s.path, s.cookie)
+	cookie, err := readCookie() // anew: the daemon makes it at its own first start
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", sound.ErrNoSink, err)
+	}
+	c, err := dial(s.path, cookie)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", sound.ErrNoSink, err)
 	}

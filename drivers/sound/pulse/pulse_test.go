@@ -103,12 +103,20 @@ func TestADaemonThatComesBackIsFound(t *testing.T) {
 }
 
 func TestOpenWithoutADaemonIsErrNoSink(t *testing.T) {
-	_, err := Open(filepath.Join(t.TempDir(), "native"), slog.New(slog.DiscardHandler))
-	if !errors.Is(err, sound.ErrNoSink) {
-		t.Errorf("got %v", err)
+	s, err := Open(filepath.Join(t.TempDir(), "native"), slog.New(slog.DiscardHandler))
+	if !errors.Is(err, sound.ErrNoSink) || s == nil {
+		t.Fatalf("got %v, %v", s, err)
+	}
+	if err := s.Play(t.Context(), soundtest.Tone(440, time.Second)); !errors.Is(err, sound.ErrNoSink) {
+		t.Errorf("played to nobody: %v", err)
 	}
 	if _, err := Open("tcp:127.0.0.1:4713", slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a TCP server was taken")
+	}
+	t.Setenv("PULSE_SERVER", "")
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	if s, err := Open("", slog.New(slog.DiscardHandler)); !errors.Is(err, sound.ErrNoSink) || s == nil {
+		t.Errorf("without any address: %v, %v", s, err)
 	}
 }
 
