@@ -57,7 +57,11 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	if err != nil {
 		return m, err
 	}
-	if m.parts.Anchors, err = identity.LoadBundle(cfg.Card.Bundle); err != nil {
+	trustKey, err := identity.LoadTrustKey(cfg.Card.TrustKey)
+	if err != nil {
+		return m, err
+	}
+	if m.parts.Anchors, err = identity.AcceptBundle(cfg.Card.Bundle, trustKey); err != nil {
 		return m, err
 	}
 	m.parts.Log = log

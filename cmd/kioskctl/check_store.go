@@ -190,16 +190,25 @@ func judgeQueue(s queue.Stats, now time.Time) row {
 // trust reads the file of those whom cards' signatures may lead to.
 func (c *checker) trust(context.Context) row {
 	path := c.cfg.Card.Bundle
-	a, err := identity.LoadBundle(path)
+	key, err := identity.LoadTrustKey(c.cfg.Card.TrustKey)
+	if err != nil {
+		return failed(err.Error(), "copy the operator's public key there, or correct card.trust_key")
+	}
+	a, err := identity.LoadBundle(path, key)
 	switch {
+	case errors.Is(err, identity.ErrRollback):
+		return failed(err.Error(), "copy the newest trust bundle there: an older one is never taken again")
+	case errors.Is(err, identity.ErrUnsigned):
+		return failed(err.Error(), "copy the trust bundle that the operator signed there, and compare card.trust_key with the operator's")
 	case errors.Is(err, fs.ErrNotExist):
 		return failed("there is no "+path, "copy the state's trust bundle there, or correct card.bundle: without it no card is believed")
 	case err != nil:
 		return failed(err.Error(), "copy the state's trust bundle there anew")
 	}
-	seen := fmt.Sprintf("%d anchors, version %d of %s", a.Len(), a.Version, a.Issued.UTC().Format(time.DateOnly))
+	days := a.Days(time.Now())
+	seen := fmt.Sprintf("%d anchors, version %d of %s, %d days old", a.Len(), a.Version, a.Issued.UTC().Format(time.DateOnly), days)
 	if a.Development {
 		return warned(seen+", for development: every screen and slip says TEST", "copy the state's trust bundle to "+path+" before citizens come")
 	}
-	return good(seen).with("anchors", float64(a.Len()))
+	return good(seen).with("anchors", float64(a.Len())).with("days", float64(days))
 }

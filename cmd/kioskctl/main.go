@@ -18,6 +18,7 @@ import (
 type commands struct {
 	Enrol enrolCommand `cmd:"" help:"Make this machine a kiosk of a bus, with a one-time code from 'bus station add'."`
 	Check checkCommand `cmd:"" help:"Test every part of this kiosk and say what to do about what fails."`
+	Trust trustCommand `cmd:"" help:"Make and show trust bundles: whose cards are believed."`
 }
 
 // The exit codes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,6 +22,11 @@ func TestScripts(t *testing.T) {
 		Condition: func(name string) (bool, error) { return name == "pcscd" && vcard.Installed() == nil, nil },
 		Setup: func(env *testscript.Env) error {
 			env.Values[worldKey{}] = &world{buses: map[string]func(){}}
+			lists, err := filepath.Abs("../../drivers/card/icao/testdata/masterlist")
+			if err != nil {
+				return err
+			}
+			env.Setenv("LISTS", lists)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command takes a second
 			return nil
 		},

@@ -44,9 +44,10 @@ type Panel struct {
 
 // A Card is the chip card reader.
 type Card struct {
-	Make   string // "pcsc"
-	Reader string // beginning of the reader's name; "": the first
-	Bundle string // file of trust anchors
+	Make     string // "pcsc"
+	Reader   string // beginning of the reader's name; "": the first
+	Bundle   string // file of trust anchors
+	TrustKey string `toml:"trust_key"` // file of the key that signs them; "": none, development only
 }
 
 // A Printer is the receipt printer.
@@ -129,7 +130,7 @@ func Load(path string) (Config, error) {
 	if key, why := c.wrong(); key != "" {
 		return Config{}, fmt.Errorf("%w: %s:%d: %s: %s", ErrInvalid, path, lineOf(b, strings.Split(key, ".")), key, why)
 	}
-	for _, p := range []*string{&c.Card.Bundle, &c.Sound.File, &c.Sound.Log, &c.Log.File, &c.Log.Trace} {
+	for _, p := range []*string{&c.Card.Bundle, &c.Card.TrustKey, &c.Sound.File, &c.Sound.Log, &c.Log.File, &c.Log.Trace} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(c.State.Dir, *p)
 		}

@@ -14,7 +14,8 @@ import (
 //
 //  1. The signature in EF.SOD fits the signer that came along.
 //  2. A trust anchor signed the signer's certificate. Both were valid when the
-//     document was signed, by the signer's word; without its word, now.
+//     document was signed, by the signer's word; without its word, now. The
+//     anchor's revocation list doesn't name the signer, and isn't older than Grace.
 //  3. Every group that was read has the hash that was signed, and EF.COM, which
 //     nobody signed, lists no other groups than EF.SOD.
 //  4. The zone's issuing state is the signer's, and is ours.
@@ -27,7 +28,7 @@ var home = struct{ zone, country string }{"AZE", "AZ"}
 
 // Believe says who the holder is, and how far that is to be believed. A chip that
 // breaks a rule gives an error and no holder: ErrUnreadable, ErrTampered,
-// ErrUnknownSigner, ErrForeignState, ErrClone or ErrExpired.
+// ErrUnknownSigner, ErrRevoked, ErrStale, ErrForeignState, ErrClone or ErrExpired.
 func Believe(chip *card.Chip, anchors *Anchors, now time.Time) (Holder, error) {
 	h, err := believe(chip, anchors, now)
 	if err != nil {
@@ -79,40 +80,6 @@ func today(now time.Time) time.Time {
 	y, m, d := now.In(baku).Date()
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
-
-// trust finds an anchor that signed the signer's certificate.
-func (a *Anchors) trust(s icao.Signer, now time.Time) error {
-	at := s.Time
-	if at.IsZero() {
-		at = now
-	}
-	if at.After(now.Add(clockSkew)) || !s.Certificate.ValidAt(at) {
-		return fmt.Errorf("%w: its certificate was not valid", ErrUnknownSigner)
-	}
-	var last error
-	for _, anchor := range a.certificates {
-		if !anchor.Subject.Equal(s.Certificate.Issuer) {
-			continue
-		}
-		if last = s.Certificate.CheckSignatureFrom(anchor); last != nil {
-			continue
-		}
-		if anchor.Subject.Country != s.Certificate.Subject.Country {
-			return fmt.Errorf("%w: anchor of %s, signer of %s", ErrForeignState, anchor.Subject.Country, s.Certificate.Subject.Country)
-		}
-		if !anchor.ValidAt(at) {
-			return fmt.Errorf("%w: its anchor was not valid", ErrUnknownSigner)
-		}
-		return nil
-	}
-	if last != nil {
-		return fmt.Errorf("%w: %w", ErrUnknownSigner, last)
-	}
-	return fmt.Errorf("%w: no anchor has its name", ErrUnknownSigner)
-}
-
-// clockSkew is how far the kiosk's clock may be behind the signer's.
-const clockSkew = 24 * time.Hour
 
 // checkGroups compares what was read with what was signed.
 func checkGroups(sod *icao.SecurityObject, chip *card.Chip) error {

@@ -28,6 +28,10 @@ var (
 	ErrClone = errors.New("chip is a copy")
 	// ErrUnknownSigner says that no trust anchor leads to the signer.
 	ErrUnknownSigner = errors.New("signer is not known")
+	// ErrRevoked says that the state has taken the signer's certificate back.
+	ErrRevoked = errors.New("signer was revoked")
+	// ErrStale says that the state's revocation list is too old to tell.
+	ErrStale = errors.New("revocation list is too old")
 	// ErrExpired says that the document's last day is over.
 	ErrExpired = errors.New("document has expired")
 	// ErrForeignState says that another state issued the document, or that one

@@ -104,7 +104,7 @@ func TestBundleComesBackAsItWasWritten(t *testing.T) {
 	if err := identity.WriteBundle(path, identity.Bundle{Version: 7, Issued: issued, Development: true, Anchors: pki.Bundle()}); err != nil {
 		t.Fatal(err)
 	}
-	a, err := identity.LoadBundle(path)
+	a, err := identity.LoadBundle(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,12 +128,12 @@ func TestBadBundlesAreRefused(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := identity.LoadBundle(path); !errors.Is(err, identity.ErrBundle) {
+			if _, err := identity.LoadBundle(path, nil); !errors.Is(err, identity.ErrBundle) {
 				t.Errorf("error = %v, want bad bundle", err)
 			}
 		})
 	}
-	if _, err := identity.LoadBundle(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := identity.LoadBundle(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error = %v, want not exist", err)
 	}
 }

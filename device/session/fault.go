@@ -39,6 +39,8 @@ var faults = []struct {
 	{identity.ErrTampered, Fault{"fault.tampered", "", false}},
 	{identity.ErrClone, Fault{"fault.clone", "", false}},
 	{identity.ErrUnknownSigner, Fault{"fault.unknown_signer", "", false}},
+	{identity.ErrRevoked, Fault{"fault.revoked", "", false}},
+	{identity.ErrStale, Fault{"fault.stale", Home, false}},
 	{identity.ErrForeignState, Fault{"fault.unknown_signer", "", false}},
 	{identity.ErrExpired, Fault{"fault.expired", "", false}},
 	{identity.ErrUnreadable, Fault{"fault.mute", AskingCard, false}},

@@ -20,7 +20,8 @@ import (
 // and that can meet a person.
 var contracts = []error{
 	card.ErrNoReader, card.ErrNoCard, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrWrongCAN, card.ErrProtocol,
-	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrExpired, identity.ErrForeignState, identity.ErrUnreadable,
+	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrRevoked, identity.ErrStale,
+	identity.ErrExpired, identity.ErrForeignState, identity.ErrUnreadable,
 	offline.ErrFull, offline.ErrUnknown, offline.ErrLineDown, offline.ErrBusIdentity, offline.ErrRefused, offline.ErrAgency,
 }
 
@@ -132,5 +133,24 @@ func TestErrorsOwnWordsNeverShow(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// "Try again" leads to the questions only when some were asked: a service that
+// failed as it was picked has none, and its answers would have no place.
+func TestTryingAgainNeedsABegunRequest(t *testing.T) {
+	k := sessiontest.Kiosk()
+	k.Line = offline.ErrAgency
+	v := session.New(k)
+	for _, e := range []session.Event{
+		session.LanguageChosen{Lang: text.En}, session.WithoutCard{}, session.ServicePicked{ID: "imei_check"},
+	} {
+		v.Step(e)
+	}
+	if v.State != session.Failing {
+		t.Fatalf("state = %s, want %s", v.State, session.Failing)
+	}
+	if v.Step(session.Retried{}); v.State != session.Home {
+		t.Errorf("state = %s, want %s", v.State, session.Home)
 	}
 }

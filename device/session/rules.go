@@ -148,7 +148,7 @@ func homeBack(v *Visit, _ Event) (State, []Effect) {
 // pick chooses a service: it asks for the card first where that is needed and
 // not yet known, and asks the register while the person answers.
 func pick(v *Visit, e Event) (State, []Effect) {
-	v.Service = v.Catalogue.Service(e.(ServicePicked).ID)
+	v.Service, v.Answers = v.Catalogue.Service(e.(ServicePicked).ID), nil // those of another request
 	return v.begin()
 }
 
@@ -452,7 +452,7 @@ func retry(v *Visit, _ Event) (State, []Effect) {
 			return AskingCAN, nil
 		}
 		return AskingCard, nil
-	case f.Again == Filling && v.Service != nil:
+	case f.Again == Filling && v.Service != nil && v.Answers != nil: // a request that was begun
 		return Filling, nil
 	}
 	v.Service = nil

@@ -157,7 +157,7 @@ func TestEveryWayOfTheTableIsGone(t *testing.T) {
 	gone := map[string]bool{}
 	states := map[session.State]bool{}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 800 {
+	for range 2400 {
 		v := begin(random.IntN)
 		for range 30 {
 			for _, e := range next(random.IntN, v) {

@@ -87,7 +87,8 @@ func Check(lang text.Lang) []session.Event {
 // Faults are the errors that have a scene of their own.
 var Faults = []error{
 	card.ErrWrongCAN, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrNoReader, card.ErrProtocol,
-	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrForeignState, identity.ErrExpired,
+	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrRevoked, identity.ErrStale,
+	identity.ErrForeignState, identity.ErrExpired,
 	offline.ErrFull, offline.ErrUnknown, offline.ErrBusIdentity, offline.ErrLineDown, offline.ErrAgency, offline.ErrRefused,
 }
 

@@ -21,6 +21,7 @@ type KeyUsage uint16
 const (
 	KeyUsageDigitalSignature KeyUsage = 1 << 15
 	KeyUsageCertSign         KeyUsage = 1 << 10
+	KeyUsageCRLSign          KeyUsage = 1 << 9
 )
 
 // A Name is a distinguished name. Two are the same when they have the same
@@ -85,7 +86,8 @@ type Certificate struct {
 	tbs       []byte
 	algorithm Algorithm
 	signature []byte
-	critical  oid // an extension that is critical and unknown here
+	critical  oid   // an extension that is critical and unknown here
+	purposes  []oid // extended key usage
 }
 
 // ValidAt says whether t lies in the certificate's validity.
@@ -224,9 +226,8 @@ func (c *Certificate) parseExtensions(b []byte) error {
 
 // extension reads what decides whether a key may sign. The authority's key
 // identifier does not: the signature tells which key it was, and states are
-// careless with it. Extended key usage is
-// known because master list signers have it critical; its content is the
-// caller's purpose, not ours.
+// careless with it. What the extended key usage is good for is whoever's to say
+// that uses the key.
 func (c *Certificate) extension(id oid, value []byte) (known bool, err error) {
 	v := cursor{value}
 	switch id {
@@ -249,11 +250,30 @@ func (c *Certificate) extension(id oid, value []byte) (known bool, err error) {
 		if len(bits) > 2 {
 			c.Usage |= KeyUsage(bits[2])
 		}
-	case "2.5.29.37", "2.5.29.32", "2.5.29.35", "2.5.29.16", "2.5.29.17", "2.5.29.18", "2.5.29.31":
+	case "2.5.29.37": // extended key usage
+		c.purposes, err = v.purposes()
+	case "2.5.29.32", "2.5.29.35", "2.5.29.16", "2.5.29.17", "2.5.29.18", "2.5.29.31":
 	default:
 		return false, nil
 	}
 	return true, err
+}
+
+// purposes takes an ExtKeyUsageSyntax, RFC 5280, 4.2.1.12.
+func (c *cursor) purposes() ([]oid, error) {
+	seq, err := c.into(tagSeq)
+	if err != nil {
+		return nil, err
+	}
+	var all []oid
+	for !seq.done() {
+		id, err := seq.oid()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, id)
+	}
+	return all, nil
 }
 
 // CheckSignatureFrom says whether issuer's key signed the certificate, and may
