@@ -17,15 +17,15 @@ const protocolBAC = "BAC-3DES"
 // Call it only for a chip that does not advertise PACE: anything else is the
 // downgrade that whoever listens hopes for.
 func openBAC(ctx context.Context, l *line, a Access) (*icao.Messaging, error) {
-	if a.number != passwordMRZ {
-		return nil, fmt.Errorf("%w: no pace, and no zone to do without", card.ErrForeign)
-	}
 	bac, err := icao.NewBAC(a.secret)
 	if err != nil {
 		return nil, err
 	}
 	theirs, err := l.must(ctx, icao.Command{INS: icao.INSGetChallenge, Le: icao.BACNonce})
-	if err != nil {
+	switch {
+	case isStatus(err):
+		return nil, fmt.Errorf("%w: get challenge: %w", card.ErrForeign, err)
+	case err != nil:
 		return nil, fmt.Errorf("get challenge: %w", err)
 	}
 	if len(theirs) != icao.BACNonce {

@@ -94,14 +94,14 @@ func mapNonce(ctx context.Context, l *line, s icao.Suite, a Access) (g icao.Gene
 	return g, mapped, nil
 }
 
-// integrate is the mapping that sends the chip a nonce of ours; the chip has
-// nothing to answer.
+// integrate is the mapping that sends the chip a nonce of ours; the chip answers
+// with an empty object.
 func integrate(ctx context.Context, l *line, s icao.Suite, nonce []byte) (icao.Generator, error) {
 	ours := make([]byte, s.TerminalNonceSize())
 	if _, err := io.ReadFull(l.random, ours); err != nil {
 		return icao.Generator{}, err
 	}
-	if _, err := l.must(ctx, authenticate(claChained, icao.MakeTLV(doMapping, ours))); err != nil {
+	if _, err := step(ctx, l, doMapping, ours); err != nil {
 		return icao.Generator{}, fmt.Errorf("map nonce: %w", err)
 	}
 	g, err := s.MapIntegrated(nonce, ours)

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 The mappings of PACE and brainpool need the points of crypto/elliptic.
+
 package icao
 
 import (
