@@ -95,13 +95,17 @@ func mapNonce(ctx context.Context, l *line, s icao.Suite, a Access) (g icao.Gene
 }
 
 // integrate is the mapping that sends the chip a nonce of ours; the chip answers
-// with an empty object.
+// with an empty object, or with nothing.
 func integrate(ctx context.Context, l *line, s icao.Suite, nonce []byte) (icao.Generator, error) {
 	ours := make([]byte, s.TerminalNonceSize())
 	if _, err := io.ReadFull(l.random, ours); err != nil {
 		return icao.Generator{}, err
 	}
-	if _, err := step(ctx, l, doMapping, ours); err != nil {
+	answer, err := l.must(ctx, authenticate(claChained, icao.MakeTLV(doMapping, ours)))
+	if err == nil && len(answer) > 0 {
+		_, err = dynamic(answer, doMapping+1)
+	}
+	if err != nil {
 		return icao.Generator{}, fmt.Errorf("map nonce: %w", err)
 	}
 	g, err := s.MapIntegrated(nonce, ours)

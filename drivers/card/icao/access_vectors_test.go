@@ -52,14 +52,45 @@ func TestBasicAccessControlOfAppendixD3(t *testing.T) {
 func TestIntegratedMappingOfAppendixH1(t *testing.T) {
 	s := Suite{Info: ECDHPACE(MappingIntegrated, AES128, 13), curve: standardCurves[13].curve()}
 	equal(t, "protocol", s.Info.Protocol, "04007F00070202040402")
-	g, err := s.MapIntegrated(unhex(t, "2923BE84E16CD6AE529049F1F1BBE9EB"), unhex(t, "5DD4CBFC96F5453B130D890A1CDBAE32"))
+	// The example gives the password's key, not the zone that it comes of.
+	b, err := AES128.block(unhex(t, "591468CDA83D65219CCCB8560233600F"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "mapped generator's x", g.x.Bytes(), "8E82D31559ED0FDE92A4D0498ADD3C23BABA94FB77691E31E90AEA77FB17D427")
-	key := s.keyOf(unhex(t, "A73FB703AC1436A18E0CFA5ABB3F7BEC7A070E7A6788486BEE230C4A22762595"), g)
-	equal(t, "terminal's key", key.Public, "0489CBA23FFE96AA18D824627C3E934E54A9FD0B87A95D1471DC1C0ABFDCD640D4"+
+	nonce := make([]byte, 16)
+	b.Decrypt(nonce, unhex(t, "143DC40C08C8E891FBED7DEDB92B64AD"))
+	equal(t, "nonce", nonce, "2923BE84E16CD6AE529049F1F1BBE9EB")
+	ours := unhex(t, "5DD4CBFC96F5453B130D890A1CDBAE32")
+	number, err := s.pseudoRandom(nonce, ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "number of both nonces", number.Bytes(), "A2F8FF2DF50E52C6599F386ADCB595D229F6A167ADE2BE5F2C3296ADD5B7430E")
+	g, err := s.MapIntegrated(nonce, ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "mapped generator", elliptic.Marshal(s.curve, g.x, g.y), "048E82D31559ED0FDE92A4D0498ADD3C23BABA94FB77691E31E90AEA77FB17D427"+
+		"4C1AE14BD0C3DBAC0C871B7F3608169364437CA30AC243A089D3F266C1E60FAD")
+	terminal := s.keyOf(unhex(t, "A73FB703AC1436A18E0CFA5ABB3F7BEC7A070E7A6788486BEE230C4A22762595"), g)
+	chip := s.keyOf(unhex(t, "107CF58696EF6155053340FD633392BA81909DF7B9706F226F32086C7AFF974A"), g)
+	equal(t, "terminal's key", terminal.Public, "0489CBA23FFE96AA18D824627C3E934E54A9FD0B87A95D1471DC1C0ABFDCD640D4"+
 		"6755DE9B7B778280B6BEBD57439ADFEB0E21FD4ED6DF42578C13418A59B34C37")
+	equal(t, "chip's key", chip.Public, "0467F78E5F7F7686082B293E8D087E056916D0F74BC01A5F8957D0DE45691E51E8"+
+		"932B69A962B52A0985AD2C0A271EE6A13A8ADDDCD1A3A994B9DED257F4D22753")
+	enc, mac, err := s.SessionKeys(terminal, chip.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "key for encryption", enc, "0D3FEB33251A6370893D62AE8DAAF51B")
+	equal(t, "key for macs", mac, "B01E89E3D9E8719E586B50B4A7506E0B")
+	theirs, err1 := s.Token(mac, terminal.Public)
+	token, err2 := s.Token(mac, chip.Public)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	equal(t, "chip's token", theirs, "75D4D96E8D5B0308")
+	equal(t, "terminal's token", token, "450F02B86F6A0909")
 }
 
 // ICAO 9303-11, appendix I: PACE with ECDH, chip authentication mapping, AES-128
