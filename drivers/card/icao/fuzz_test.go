@@ -187,3 +187,22 @@ func FuzzSecureMessaging(f *testing.F) {
 		_, _ = m.OpenCommand(Command{CLA: 0x0C, Data: b})
 	})
 }
+
+func FuzzBAC(f *testing.F) {
+	b, err := NewBAC(PasswordMRZ("L898902C<", "690806", "940623"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	sealed, err := b.Seal(make([]byte, BACNonce), make([]byte, BACNonce), make([]byte, BACKey))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sealed)
+	f.Fuzz(func(t *testing.T, message []byte) {
+		if _, _, err := b.OpenFirst(message, make([]byte, BACNonce)); err == nil && !bytes.Equal(message, sealed) {
+			t.Error("a message of nobody was taken")
+		}
+		s := Suite{Info: ECDHPACE(MappingChip, AES128, 12)}
+		_, _ = s.OpenChipData(make([]byte, 16), message)
+	})
+}

@@ -1,6 +1,6 @@
 // Package vcard is a virtual chip card with a state that issues it: ICAO 9303
-// with PACE, secure messaging, signed data groups and Active Authentication,
-// well-behaved or misbehaving as its Profile says.
+// with PACE or BAC, secure messaging, signed data groups, Active and Chip
+// Authentication, well-behaved or misbehaving as its Profile says.
 //
 // A Card is a card.Card, for tests in one process. Put into a Slot, it dials the
 // vpcd virtual reader of a private pcscd, so that the real PC/SC daemon lies
