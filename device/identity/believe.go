@@ -19,7 +19,9 @@ import (
 //  3. Every group that was read has the hash that was signed, and EF.COM, which
 //     nobody signed, lists no other groups than EF.SOD.
 //  4. The zone's issuing state is the signer's, and is ours.
-//  5. A chip whose group 15 is signed proves that key, or it is a copy.
+//  5. A chip with a signed key proves it, by chip authentication mapping, Chip
+//     Authentication or Active Authentication, or it is a copy. The mapping's key
+//     stands in EF.CardSecurity, which is signed as EF.SOD is.
 //  6. The document's last day is not over.
 
 // home is the state whose documents are taken: as the zone and as certificates
@@ -59,12 +61,11 @@ func believe(chip *card.Chip, anchors *Anchors, now time.Time) (Holder, error) {
 	if h.IssuingState != home.zone || signer.Certificate.Issuer.Country != home.country {
 		return Holder{}, fmt.Errorf("%w: issued by %s, signed by %s", ErrForeignState, h.IssuingState, signer.Certificate.Issuer.Country)
 	}
-	h.Assurance = Authentic
-	if sod.Has(15) {
-		if err := proveActive(chip); err != nil {
-			return Holder{}, err
-		}
-		h.Assurance = Genuine
+	if h.Assurance, err = prove(chip, sod, anchors, now); err != nil {
+		return Holder{}, err
+	}
+	if err := checkList(chip, sod); err != nil {
+		return Holder{}, err
 	}
 	if !h.Expires.IsZero() && h.Expires.Before(today(now)) {
 		return Holder{}, ErrExpired
@@ -94,6 +95,12 @@ func checkGroups(sod *icao.SecurityObject, chip *card.Chip) error {
 			return fmt.Errorf("%w: %w", ErrTampered, err)
 		}
 	}
+	return checkAccess(chip)
+}
+
+// checkList compares EF.COM with EF.SOD. It comes after the proof of the key: of
+// a copy it cannot always be read.
+func checkList(chip *card.Chip, sod *icao.SecurityObject) error {
 	listed, err := icao.ParseCOM(chip.COM)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreadable, err)
@@ -102,11 +109,12 @@ func checkGroups(sod *icao.SecurityObject, chip *card.Chip) error {
 	if !slices.Equal(slices.Compact(listed), sod.Groups()) {
 		return fmt.Errorf("%w: ef.com lists other groups than ef.sod", ErrTampered)
 	}
-	return checkAccess(chip)
+	return nil
 }
 
 // checkAccess compares EF.CardAccess, which nobody signed, with its signed copy in
-// group 14: whoever changed it may have taken the stronger ways in away.
+// group 14: whoever changed it may have taken the stronger ways in away, or all of
+// them, so that the chip had to be opened without PACE.
 func checkAccess(chip *card.Chip) error {
 	if chip.Groups[14] == nil {
 		return nil
@@ -115,13 +123,103 @@ func checkAccess(chip *card.Chip) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	open, err := icao.ParseCardAccess(chip.CardAccess)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreadable, err)
+	return samePACE(signed, chip)
+}
+
+func samePACE(signed *icao.SecurityInfos, chip *card.Chip) error {
+	open := new(icao.SecurityInfos)
+	if chip.CardAccess != nil {
+		var err error
+		if open, err = icao.ParseCardAccess(chip.CardAccess); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
 	}
 	// Old chips have no copy there.
 	if len(signed.PACE) > 0 && !icao.SamePACE(signed.PACE, open.PACE) {
 		return fmt.Errorf("%w: ef.cardaccess is not the signed one", ErrTampered)
+	}
+	return nil
+}
+
+// prove says how far the chip is the one that the state made. Every proof that was
+// begun has to hold, and of the keys that the state signed one has to be proved;
+// a way that is not spoken here counts only when nothing else was proved.
+func prove(chip *card.Chip, sod *icao.SecurityObject, anchors *Anchors, now time.Time) (Assurance, error) {
+	offered, spoken := false, false
+	if sod.Has(14) {
+		if chip.Groups[14] == nil {
+			return 0, fmt.Errorf("%w: its protocols were not read", ErrClone)
+		}
+		infos, err := icao.ParseDG14(chip.Groups[14])
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+		_, err = infos.ChooseChip()
+		offered, spoken = infos.ChipAuthentication, err == nil
+	}
+	proved := false
+	if chip.MappingDone {
+		if err := proveMapping(chip, anchors, now); err != nil {
+			return 0, err
+		}
+		proved = true
+	}
+	if chip.ChipDone || spoken && !proved {
+		if err := proveChip(chip); err != nil {
+			return 0, err
+		}
+		proved = true
+	}
+	if chip.ActiveDone || sod.Has(15) && !proved {
+		if err := proveActive(chip); err != nil {
+			return 0, err
+		}
+		proved = true
+	}
+	switch {
+	case proved:
+		return Genuine, nil
+	case offered:
+		return 0, fmt.Errorf("%w: it can prove its key in no way that is known here", ErrClone)
+	}
+	return Authentic, nil
+}
+
+// proveMapping takes the key from EF.CardSecurity, whose signer has to be trusted
+// like that of EF.SOD.
+func proveMapping(chip *card.Chip, anchors *Anchors, now time.Time) error {
+	if chip.CardSecurity == nil {
+		return fmt.Errorf("%w: its key was not read", ErrClone)
+	}
+	security, err := icao.ParseCardSecurity(chip.CardSecurity)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	signer, err := security.Verify()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTampered, err)
+	}
+	if err := anchors.trust(signer, now); err != nil {
+		return err
+	}
+	if signer.Certificate.Issuer.Country != home.country {
+		return fmt.Errorf("%w: ef.cardsecurity signed by %s", ErrForeignState, signer.Certificate.Issuer.Country)
+	}
+	if err := samePACE(security.Infos, chip); err != nil {
+		return err
+	}
+	if err := security.Infos.VerifyMapping(chip.MappingKey, chip.MappingData); err != nil {
+		return fmt.Errorf("%w: %w", ErrClone, err)
+	}
+	return nil
+}
+
+func proveChip(chip *card.Chip) error {
+	if !chip.ChipDone {
+		return fmt.Errorf("%w: it was not asked to prove its key", ErrClone)
+	}
+	if err := icao.VerifyChip(chip.Groups[14], chip.ChipSecret, chip.ChipResponse); err != nil {
+		return fmt.Errorf("%w: %w", ErrClone, err)
 	}
 	return nil
 }

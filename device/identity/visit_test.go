@@ -14,6 +14,7 @@ import (
 	"kosk/device/identity"
 	"kosk/drivers/card"
 	"kosk/drivers/card/eid"
+	"kosk/drivers/card/icao"
 	"kosk/drivers/card/pcsc"
 	"kosk/drivers/card/vcard"
 )
@@ -147,6 +148,8 @@ func TestVisitsAtTheRealDaemon(t *testing.T) {
 		{"pulled out at the last command", vcard.Profile{RemovedAfter: 14}, "123456", card.ErrRemoved},
 		{"tampered with", vcard.Profile{TamperedDG1: true}, "123456", identity.ErrTampered},
 		{"cloned", vcard.Profile{Cloned: true}, "123456", identity.ErrClone},
+		{"cloned, agrees on a key", vcard.Profile{ChipAuth: true, Cloned: true}, "123456", identity.ErrClone},
+		{"pulled out in chip authentication", vcard.Profile{ChipAuth: true, RemovedAfter: 13}, "123456", card.ErrRemoved},
 		{"signed by a stranger", vcard.Profile{UnknownSigner: true}, "123456", identity.ErrUnknownSigner},
 		{"expired", vcard.Profile{Expired: true}, "123456", identity.ErrExpired},
 		{"mute", vcard.Profile{Mute: true}, "123456", card.ErrMute},
@@ -179,5 +182,25 @@ func TestVisitAfterTheDaemonDied(t *testing.T) {
 		if _, err := k.visit(vcard.Profile{}, "123456"); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Every way in and every proof goes through the real daemon, whose lengths are
+// what they are.
+func TestAllWaysAtTheRealDaemon(t *testing.T) {
+	k := openKiosk(t)
+	for name, p := range map[string]vcard.Profile{
+		"integrated mapping":          {Mapping: icao.MappingIntegrated, Cipher: icao.AES256, Curve: 17},
+		"chip authentication mapping": {Mapping: icao.MappingChip, NoActive: true, Curve: 13},
+		"chip authentication":         {ChipAuth: true, NoActive: true, Curve: 18},
+		"chip authentication in 3DES": {ChipAuth: true, NoActive: true, Cipher: icao.TripleDES, ShortOnly: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k.t = t
+			h, err := k.visit(p, "123456")
+			if err != nil || h.Assurance != identity.Genuine {
+				t.Errorf("visit = %v, %v, want genuine", h.Assurance, err)
+			}
+		})
 	}
 }

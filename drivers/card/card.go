@@ -32,6 +32,8 @@ var (
 	ErrForeign = errors.New("not an identity card")
 	// ErrWrongCAN says that the chip refused the card access number.
 	ErrWrongCAN = errors.New("wrong card access number")
+	// ErrWrongMRZ says that the chip refused what the machine readable zone says.
+	ErrWrongMRZ = errors.New("wrong machine readable zone")
 	// ErrProtocol says that the card broke the protocol: a bad length, a bad MAC, a bad structure.
 	ErrProtocol = errors.New("card broke the protocol")
 )
@@ -126,17 +128,33 @@ type HolderReader interface {
 
 // A Chip is all that was read from an ICAO 9303 chip, not yet believed.
 type Chip struct {
-	CardAccess []byte         // EF.CardAccess, ICAO 9303-11, 9.2
+	CardAccess []byte         // EF.CardAccess, ICAO 9303-11, 9.2.10; nil when the chip has none
 	COM        []byte         // EF.COM; unsigned
 	SOD        []byte         // EF.SOD, ICAO 9303-10, 4.6.2
 	Groups     map[int][]byte // data group number -> whole file, as read
-	Protocol   string         // how the chip was opened, such as "PACE-ECDH-GM-AES128-P256"
+	Protocol   string         // how the chip was opened, such as "PACE-ECDH-GM-AES128-P256" or "BAC-3DES"
 
 	// Active Authentication, ICAO 9303-11, 6.1: what we asked, what the chip
 	// answered. ActiveDone says whether the chip was asked at all.
 	ActiveDone      bool
 	ActiveChallenge []byte // 8 bytes
 	ActiveResponse  []byte
+
+	// Chip Authentication, ICAO 9303-11, 6.2. ChipDone says whether the chip was
+	// asked at all; ChipSecret is the private half of our key pair, of no use
+	// after the session; ChipResponse is the first response, status word
+	// included, under the session that this made.
+	ChipDone     bool
+	ChipSecret   []byte
+	ChipResponse []byte
+
+	// PACE with chip authentication mapping, ICAO 9303-11, 4.4.3.5. MappingDone
+	// says whether the chip was opened so; MappingKey is the public key that it
+	// mapped the nonce with, MappingData what it proved its own key with.
+	MappingDone  bool
+	MappingKey   []byte
+	MappingData  []byte
+	CardSecurity []byte // EF.CardSecurity, ICAO 9303-11, 9.2.11; only then
 
 	APDUs int           // command APDUs sent
 	Bytes int           // bytes both ways

@@ -9,10 +9,13 @@ import (
 	"kosk/drivers/card/icao"
 )
 
-// authenticate asks the chip to sign a challenge with the key of group 15, ICAO
+// authenticateActive asks the chip to sign a challenge with the key of group 15, ICAO
 // 9303-11, 6.1. A refusal is recorded, not returned: it is for device/identity
 // to say that the chip did not prove its key.
-func (l *line) authenticate(ctx context.Context, chip *card.Chip) error {
+func (l *line) authenticateActive(ctx context.Context, chip *card.Chip) error {
+	if chip.Groups[15] == nil {
+		return nil // the chip keeps it to itself: device/identity knows what that means
+	}
 	chip.ActiveChallenge = make([]byte, 8)
 	if _, err := io.ReadFull(l.random, chip.ActiveChallenge); err != nil {
 		return err

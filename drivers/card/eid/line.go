@@ -13,7 +13,8 @@ import (
 
 // The limits on one file and on one command's rounds of GET RESPONSE.
 const (
-	maxFile   = 32 << 10 // what READ BINARY reaches with a plain offset, ISO 7816-4, 11.2.3
+	maxFile   = 256 << 10 // no portrait is longer
+	maxOffset = 0x7FFF    // what READ BINARY reaches with a plain offset, ISO 7816-4, 11.3.3
 	maxRounds = 64
 )
 
@@ -23,8 +24,9 @@ type line struct {
 	card    card.Card
 	random  io.Reader
 	session *icao.Messaging
-	room    int  // bytes of data in a response; 0 until measured
-	proven  bool // a read of the present size has worked
+	proof   *[]byte // takes the next protected answer, as it is; nil when that is no proof
+	room    int     // bytes of data in a response; 0 until measured
+	proven  bool    // a read of the present size has worked
 	apdus   int
 	bytes   int
 	begun   time.Time
@@ -146,6 +148,9 @@ func (l *line) send(ctx context.Context, c icao.Command) (icao.Response, error) 
 	if err != nil {
 		return icao.Response{}, err
 	}
+	if l.proof != nil {
+		*l.proof, l.proof = resp.Bytes(), nil
+	}
 	if len(resp.Data) == 0 {
 		l.session = nil
 	}
@@ -206,7 +211,7 @@ func (l *line) collect(ctx context.Context, sfi byte) ([]byte, error) {
 	}
 	for len(file) < size {
 		at := len(file)
-		more, err := l.binary(ctx, byte(at>>8), byte(at), min(l.block(), size-at))
+		more, err := l.more(ctx, at, size-at)
 		if err != nil {
 			return nil, err
 		}
@@ -239,6 +244,31 @@ func (l *line) first(ctx context.Context, sfi byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// more reads on in the current file, left bytes at most.
+func (l *line) more(ctx context.Context, at, left int) ([]byte, error) {
+	if at <= maxOffset {
+		return l.binary(ctx, byte(at>>8), byte(at), min(l.block(), left))
+	}
+	// The odd instruction carries the offset in an object, and the answer has a
+	// header of its own: 53 and a length.
+	const doOffset, doData, header = 0x54, 0x53, 4
+	resp, err := l.send(ctx, icao.Command{
+		INS: icao.INSReadBinaryOdd, Data: icao.MakeTLV(doOffset, []byte{byte(at >> 16), byte(at >> 8), byte(at)}),
+		Le: min(l.block(), left+header),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if resp.SW != icao.SWDone && resp.SW != icao.SWEndOfFile {
+		return nil, &card.StatusError{SW: resp.SW}
+	}
+	data, err := icao.Unwrap(resp.Data, doData)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", card.ErrProtocol, err)
+	}
+	return data, nil
 }
 
 // binary is READ BINARY. A file that ends early is no error here.

@@ -137,3 +137,85 @@ func TestChangedAnswersAreNoticed(t *testing.T) {
 		}
 	}
 }
+
+// ways are cards that are opened and that prove their keys in all ways.
+var ways = map[string]vcard.Profile{
+	"active":             {},
+	"bac":                {BAC: true},
+	"integrated mapping": {Mapping: icao.MappingIntegrated},
+	"chip mapping":       {Mapping: icao.MappingChip},
+	"agreement":          {ChipAuth: true},
+	"agreement in 3DES":  {ChipAuth: true, Cipher: icao.TripleDES},
+	"agreement by bac":   {ChipAuth: true, BAC: true},
+	"all groups, short":  {ChipAuth: true, Issuing: true, Portrait: 2000, ShortOnly: true},
+}
+
+// Whatever answer is changed on the way, of whatever way in: either the reading
+// ends in a typed error, or what was read proves nothing.
+func TestChangedAnswersOfAllWaysAreNoticed(t *testing.T) {
+	for name, p := range ways {
+		t.Run(name, func(t *testing.T) {
+			last := false
+			for command := 1; !last; command++ {
+				n, changed := 0, false
+				q := &quirky{Card: newCard(t, p), most: 4096}
+				q.transmit = func(_ context.Context, raw []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+					answer, err := next(raw)
+					if n++; n == command && err == nil && len(answer) > 2 {
+						answer, changed = bytes.Clone(answer), true
+						answer[len(answer)/2] ^= 0x10
+					}
+					return answer, err
+				}
+				chip, err := eid.New(nil).Read(t.Context(), q, eid.Request{Access: zoneOf(t, aygun()), Portrait: true})
+				last = n < command
+				switch {
+				case err == nil && changed && command > 1 && !proves(chip): // as it should
+				case err == nil && changed && command > 1:
+					t.Errorf("command %d: a changed answer was taken", command)
+				case err != nil && !typed(err):
+					t.Errorf("command %d: error = %v has no type", command, err)
+				}
+			}
+		})
+	}
+}
+
+// proves says whether a chip proved its key in the way that it was asked to.
+func proves(chip *card.Chip) bool {
+	switch {
+	case chip.MappingDone:
+		s, err := icao.ParseCardSecurity(chip.CardSecurity)
+		return err == nil && s.Infos.VerifyMapping(chip.MappingKey, chip.MappingData) == nil
+	case chip.ChipDone:
+		return icao.VerifyChip(chip.Groups[14], chip.ChipSecret, chip.ChipResponse) == nil
+	}
+	return icao.VerifyActive(chip.Groups[15], chip.Groups[14], chip.ActiveChallenge, chip.ActiveResponse) == nil
+}
+
+func typed(err error) bool {
+	for _, kind := range []error{card.ErrProtocol, card.ErrWrongCAN, card.ErrWrongMRZ, card.ErrForeign} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// A card pulled out at any command is told as that.
+func TestCardPulledOutAtEveryCommand(t *testing.T) {
+	for name, p := range ways {
+		t.Run(name, func(t *testing.T) {
+			request := eid.Request{Access: zoneOf(t, aygun()), Portrait: true}
+			whole, err := eid.New(nil).Read(t.Context(), newCard(t, p), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for p.RemovedAfter = 1; p.RemovedAfter < whole.APDUs; p.RemovedAfter++ {
+				if _, err := eid.New(nil).Read(t.Context(), newCard(t, p), request); !errors.Is(err, card.ErrRemoved) {
+					t.Errorf("after %d of %d commands: error = %v", p.RemovedAfter, whole.APDUs, err)
+				}
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Object identifiers of BSI TR-03110-3, A.1 and ICAO 9303-11, 6.1 and 9.2.
@@ -21,7 +22,7 @@ const maxInfos = 64
 // A Mapping is how PACE turns the nonce into a generator, ICAO 9303-11, 4.4.3.3.
 type Mapping int
 
-// The mappings. Only MappingGeneric is spoken here; the others are known by name.
+// The mappings.
 const (
 	MappingGeneric Mapping = iota + 1
 	MappingIntegrated
@@ -67,8 +68,11 @@ var paceCiphers = map[string]Cipher{"1": TripleDES, "2": AES128, "3": AES192, "4
 // A SecurityInfos is EF.CardAccess or the content of DG14, ICAO 9303-11, 9.2.
 type SecurityInfos struct {
 	PACE []PACEInfo
-	// ChipAuthentication says that the chip can prove a key by agreement.
+	// ChipAuthentication says that the chip can prove a key by agreement, be it
+	// in a way that is spoken here or not.
 	ChipAuthentication bool
+	ChipInfos          []ChipInfo
+	ChipKeys           []ChipKey
 	// ActiveAlgorithm is the content octets of the signature algorithm that
 	// Active Authentication with ECDSA answers in; nil when not given.
 	ActiveAlgorithm []byte
@@ -127,7 +131,7 @@ func (s *SecurityInfos) add(info TLV) error {
 	}
 	switch {
 	case under(id, oidPK), under(id, oidCA):
-		s.ChipAuthentication = true
+		return s.addChip(id, raw, c)
 	case id == oidAA:
 		if _, err := c.number(); err != nil {
 			return err
@@ -159,37 +163,50 @@ func paceInfo(id oid) (PACEInfo, bool) {
 }
 
 // CardAccess builds an EF.CardAccess that offers PACE in these ways.
-func CardAccess(infos ...PACEInfo) []byte {
-	var body []byte
-	for _, p := range infos {
-		body = append(body, p.encode()...)
-	}
-	return MakeTLV(tagSet, body)
-}
+func CardAccess(infos ...PACEInfo) []byte { return Infos(infos) }
 
 func (p PACEInfo) encode() []byte {
 	return MakeTLV(tagSeq, MakeTLV(tagOID, p.Protocol), MakeTLV(tagInt, []byte{2}), MakeTLV(tagInt, []byte{byte(p.ParameterID)}))
 }
 
 // GenericPACE is the PACEInfo of ECDH with generic mapping.
-func GenericPACE(c Cipher, parameterID int) PACEInfo {
-	last := map[Cipher]string{TripleDES: "1", AES128: "2", AES192: "3", AES256: "4"}[c]
-	return PACEInfo{
-		Protocol: (oidPACE + oid(".2."+last)).encode(),
-		Mapping:  MappingGeneric, Cipher: c, ECDH: true, ParameterID: parameterID,
+func GenericPACE(c Cipher, parameterID int) PACEInfo { return ECDHPACE(MappingGeneric, c, parameterID) }
+
+// ECDHPACE is the PACEInfo of ECDH with any mapping.
+func ECDHPACE(m Mapping, c Cipher, parameterID int) PACEInfo {
+	variant := map[Mapping]oid{MappingGeneric: ".2.", MappingIntegrated: ".4.", MappingChip: ".6."}[m]
+	p := PACEInfo{
+		Protocol: (oidPACE + variant + cipherArc(c)).encode(),
+		Mapping:  m, Cipher: c, ECDH: true, ParameterID: parameterID,
 	}
+	p.Raw = p.encode()
+	return p
 }
 
-// DG14 builds data group 14 from the same infos, and the algorithm that Active
-// Authentication answers in: ecdsa-plain-SHA256.
-func DG14(infos ...PACEInfo) []byte {
+// DG14 builds data group 14 from the same infos, the algorithm that Active
+// Authentication answers in, ecdsa-plain-SHA256, and more SecurityInfos, such as
+// those of Chip Authentication.
+func DG14(pace []PACEInfo, more ...[]byte) []byte {
+	active := MakeTLV(tagSeq, MakeTLV(tagOID, oidAA.encode()), MakeTLV(tagInt, []byte{1}),
+		MakeTLV(tagOID, (oidPlain+".3").encode()))
+	return MakeTLV(tagDG14, Infos(pace, append([][]byte{active}, more...)...))
+}
+
+// Infos builds a set of SecurityInfos.
+func Infos(pace []PACEInfo, more ...[]byte) []byte {
 	var body []byte
-	for _, p := range infos {
+	for _, p := range pace {
 		body = append(body, p.encode()...)
 	}
-	body = AppendTLV(body, tagSeq, MakeTLV(tagOID, oidAA.encode()), MakeTLV(tagInt, []byte{1}),
-		MakeTLV(tagOID, (oidPlain+".3").encode()))
-	return MakeTLV(tagDG14, MakeTLV(tagSet, body))
+	for _, info := range more {
+		body = append(body, info...)
+	}
+	return MakeTLV(tagSet, body)
+}
+
+// NewCardSecurity builds an EF.CardSecurity with these SecurityInfos.
+func NewCardSecurity(infos []byte, cert *Certificate, at time.Time, sign SignFunc) ([]byte, error) {
+	return SignData(string(oidSecurityInfos), infos, cert, at, sign)
 }
 
 // ParseDG14 reads data group 14, ICAO 9303-10, 4.7.14.

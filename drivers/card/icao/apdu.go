@@ -12,6 +12,8 @@ var ErrAPDU = errors.New("bad apdu")
 const (
 	INSManageEnvironment    = 0x22 // MANAGE SECURITY ENVIRONMENT
 	INSGeneralAuthenticate  = 0x86
+	INSExternalAuthenticate = 0x82
+	INSGetChallenge         = 0x84
 	INSInternalAuthenticate = 0x88
 	INSSelect               = 0xA4
 	INSReadBinary           = 0xB0

@@ -2,6 +2,7 @@ package icao
 
 import (
 	"bytes"
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"testing"
@@ -87,12 +88,14 @@ func FuzzMRZ(f *testing.F) {
 func FuzzGroups(f *testing.F) {
 	f.Add(DG1(zones[0].text))
 	f.Add(DG11(Details{Surname: "MƏMMƏDOVA", GivenNames: "AYGÜN", PersonalNumber: "5ARPXK2"}))
-	f.Add(DG14(GenericPACE(AES128, 12)))
+	f.Add(DG12(Issuing{Authority: "ASAN XİDMƏT"}))
+	f.Add(DG14([]PACEInfo{GenericPACE(AES128, 12)}))
 	f.Add(COM(1, 11, 14, 15))
 	f.Add(DG15([]byte{tagSeq, 0}))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _ = ParseDG1(b)
 		_, _ = ParseDG11(b)
+		_, _ = ParseDG12(b)
 		_, _ = ParseDG14(b)
 		_, _ = ParseDG15(b)
 		_, _ = ParseCOM(b)
@@ -107,6 +110,25 @@ func FuzzCardAccess(f *testing.F) {
 		ParseCardInfo(b)
 		if s, err := ParseCardAccess(b); err == nil {
 			_, _ = ChooseSuite(s.PACE)
+			_, _ = s.ChooseChip()
+		}
+	})
+}
+
+func FuzzCardSecurity(f *testing.F) {
+	addSODs(f)
+	key, err := NewStaticKey(rand.Reader, 13)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(Infos([]PACEInfo{ECDHPACE(MappingChip, AES128, 13)}, key.Info(), ChipAuthentication(AES256)))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		if infos, err := ParseCardAccess(b); err == nil {
+			_ = infos.VerifyMapping(b, b)
+		}
+		_ = VerifyChip(b, b, b)
+		if s, err := ParseCardSecurity(b); err == nil {
+			_, _ = s.Verify()
 		}
 	})
 }
@@ -163,5 +185,24 @@ func FuzzSecureMessaging(f *testing.F) {
 		}
 		_, _ = m.OpenResponse(Response{Data: b, SW: SWDone})
 		_, _ = m.OpenCommand(Command{CLA: 0x0C, Data: b})
+	})
+}
+
+func FuzzBAC(f *testing.F) {
+	b, err := NewBAC(PasswordMRZ("L898902C<", "690806", "940623"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	sealed, err := b.Seal(make([]byte, BACNonce), make([]byte, BACNonce), make([]byte, BACKey))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sealed)
+	f.Fuzz(func(t *testing.T, message []byte) {
+		if _, _, err := b.OpenFirst(message, make([]byte, BACNonce)); err == nil && !bytes.Equal(message, sealed) {
+			t.Error("a message of nobody was taken")
+		}
+		s := Suite{Info: ECDHPACE(MappingChip, AES128, 12)}
+		_, _ = s.OpenChipData(make([]byte, 16), message)
 	})
 }

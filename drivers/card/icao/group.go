@@ -12,6 +12,7 @@ const (
 	tagCOM  = 0x60
 	tagDG1  = 0x61
 	tagDG11 = 0x6B
+	tagDG12 = 0x6C
 	tagDG14 = 0x6E
 	tagDG15 = 0x6F
 	tagSOD  = 0x77
@@ -161,22 +162,58 @@ func (d *Details) set(t TLV) error {
 	return nil
 }
 
-// setBirth reads a full date, in characters as the standard says or in BCD as
-// older chips have it.
-func (d *Details) setBirth(v []byte) error {
+func (d *Details) setBirth(v []byte) (err error) {
+	d.BirthDate, err = fullDate(v)
+	return err
+}
+
+// fullDate reads a full date, in characters as the standard says or in BCD as
+// older chips have it; zero when day or month is unknown.
+func fullDate(v []byte) (time.Time, error) {
 	text := string(v)
 	if len(v) == 4 {
 		text = fmt.Sprintf("%X", v)
 	}
-	if strings.HasSuffix(text, "00") { // day or month unknown
-		return nil
+	if strings.HasSuffix(text, "00") {
+		return time.Time{}, nil
 	}
 	when, err := time.Parse("20060102", text)
 	if err != nil {
-		return fmt.Errorf("%w: birth date", ErrTLV)
+		return time.Time{}, fmt.Errorf("%w: date", ErrTLV)
 	}
-	d.BirthDate = when
-	return nil
+	return when, nil
+}
+
+// An Issuing is data group 12: who issued the document, and when.
+type Issuing struct {
+	Authority string    // in its own letters
+	Issued    time.Time // zero when not given
+}
+
+// DG12 builds data group 12, ICAO 9303-10, 4.7.12.
+func DG12(i Issuing) []byte {
+	return MakeTLV(tagDG12, MakeTLV(0x5C, []byte{0x5F, 0x19, 0x5F, 0x26}),
+		MakeTLV(0x5F19, []byte(i.Authority)), MakeTLV(0x5F26, []byte(i.Issued.Format("20060102"))))
+}
+
+// ParseDG12 reads data group 12. Objects it does not know are passed over.
+func ParseDG12(file []byte) (*Issuing, error) {
+	all, err := inside(file, tagDG12)
+	if err != nil {
+		return nil, fmt.Errorf("data group 12: %w", err)
+	}
+	i := new(Issuing)
+	for _, t := range all {
+		switch t.Tag {
+		case 0x5F19:
+			i.Authority = spaced(strings.ToValidUTF8(string(t.Value), ""))
+		case 0x5F26:
+			if i.Issued, err = fullDate(t.Value); err != nil {
+				return nil, fmt.Errorf("data group 12: %w", err)
+			}
+		}
+	}
+	return i, nil
 }
 
 // DG15 builds data group 15 from a SubjectPublicKeyInfo.

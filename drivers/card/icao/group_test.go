@@ -55,10 +55,20 @@ func TestCardAccessNamesTheWaysIn(t *testing.T) {
 	if err != nil || suite.Name != "PACE-ECDH-GM-AES256-P256" {
 		t.Errorf("suite = %q, %v, want the longest key", suite.Name, err)
 	}
-	if _, err := ChooseSuite([]PACEInfo{{Mapping: MappingIntegrated, ECDH: true, Cipher: AES128, ParameterID: 12}}); !errors.Is(err, ErrPACE) {
-		t.Errorf("integrated mapping: error = %v", err)
+	suite, err = ChooseSuite([]PACEInfo{GenericPACE(AES128, 12), ECDHPACE(MappingChip, AES128, 12), ECDHPACE(MappingIntegrated, AES128, 12)})
+	if err != nil || suite.Info.Mapping != MappingChip {
+		t.Errorf("suite = %q, %v, want the one that proves the chip's key", suite.Name, err)
 	}
-	signed, err := ParseDG14(DG14(GenericPACE(AES128, 12)))
+	for name, p := range map[string]PACEInfo{
+		"whole numbers":      {Mapping: MappingGeneric, Cipher: AES128, ParameterID: 12},
+		"unknown parameters": ECDHPACE(MappingGeneric, AES128, 9),
+		"mapping with 3DES":  ECDHPACE(MappingChip, TripleDES, 12),
+	} {
+		if _, err := ChooseSuite([]PACEInfo{p}); !errors.Is(err, ErrPACE) {
+			t.Errorf("%s: error = %v", name, err)
+		}
+	}
+	signed, err := ParseDG14(DG14([]PACEInfo{GenericPACE(AES128, 12)}))
 	if err != nil || len(signed.PACE) != 1 || signed.ActiveAlgorithm == nil {
 		t.Errorf("group 14 = %+v, %v", signed, err)
 	}

@@ -33,6 +33,8 @@ const (
 	oidPSS         oid = "1.2.840.113549.1.1.10"
 	oidECPublicKey oid = "1.2.840.10045.2.1"
 	oidPrimeField  oid = "1.2.840.10045.1.1"
+	// oidStandardized is a key on a curve of ICAO 9303-11, 9.5.1, by its number.
+	oidStandardized oid = "0.4.0.127.0.7.1.2"
 )
 
 var hashes = map[oid]crypto.Hash{
@@ -121,13 +123,27 @@ func ParsePublicKey(der []byte) (*PublicKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		x, y := elliptic.Unmarshal(curve, bits)
-		if x == nil {
-			return nil, fmt.Errorf("%w: point is not on the curve", ErrAlgorithm)
+		return parsePoint(curve, bits)
+	case oidStandardized:
+		number, err := algorithm.number()
+		if err != nil {
+			return nil, err
 		}
-		return &PublicKey{ec: &ecdsa.PublicKey{Curve: curve, X: x, Y: y}}, nil
+		c, known := standardCurves[number]
+		if !known {
+			return nil, fmt.Errorf("%w: domain parameters %d", ErrAlgorithm, number)
+		}
+		return parsePoint(c.curve(), bits)
 	}
 	return nil, fmt.Errorf("%w: key %s", ErrAlgorithm, id)
+}
+
+func parsePoint(curve elliptic.Curve, bits []byte) (*PublicKey, error) {
+	x, y := elliptic.Unmarshal(curve, bits)
+	if x == nil {
+		return nil, fmt.Errorf("%w: point is not on the curve", ErrAlgorithm)
+	}
+	return &PublicKey{ec: &ecdsa.PublicKey{Curve: curve, X: x, Y: y}}, nil
 }
 
 func parseRSA(bits []byte) (*PublicKey, error) {

@@ -42,12 +42,17 @@ var standardCurves = map[int]struct {
 }
 
 // ChooseSuite takes the strongest way in that is spoken here: the longest key,
-// then the first named.
+// then the mapping that also proves the chip's key, then the first named.
 func ChooseSuite(infos []PACEInfo) (Suite, error) {
 	var best Suite
 	for _, p := range infos {
 		c, known := standardCurves[p.ParameterID]
-		if !known || !p.ECDH || p.Mapping != MappingGeneric || p.Cipher <= best.Info.Cipher {
+		// Chip authentication mapping knows no 3DES, ICAO 9303-11, 9.2.1.
+		if !known || !p.ECDH || p.Mapping == MappingChip && p.Cipher == TripleDES {
+			continue
+		}
+		proves := p.Mapping == MappingChip && best.Info.Mapping != MappingChip
+		if p.Cipher < best.Info.Cipher || p.Cipher == best.Info.Cipher && !proves {
 			continue
 		}
 		best = Suite{Info: p, curve: c.curve(), Name: "PACE-ECDH-" + p.Mapping.String() + "-" + p.Cipher.String() + "-" + c.name}
@@ -56,6 +61,28 @@ func ChooseSuite(infos []PACEInfo) (Suite, error) {
 		return Suite{}, fmt.Errorf("%w: none of %d protocols is spoken", ErrPACE, len(infos))
 	}
 	return best, nil
+}
+
+// MRZSecret is PasswordMRZ of a document number as it is printed, and of days. The
+// error is ErrMRZ when no zone can have them.
+func MRZSecret(number string, birth, expires Date) ([]byte, error) {
+	if len(number) < 1 || len(number) > 22 || strip(number) == "" {
+		return nil, fmt.Errorf("%w: number of %d characters", ErrMRZ, len(number))
+	}
+	for _, r := range number {
+		if r != '<' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') {
+			return nil, fmt.Errorf("%w: a character of the number", ErrMRZ)
+		}
+	}
+	for _, d := range []Date{birth, expires} {
+		if _, err := parseDate(d.text()); err != nil || len(d.text()) != 6 {
+			return nil, fmt.Errorf("%w: date", ErrMRZ)
+		}
+	}
+	if len(number) < 9 {
+		number = fill(number, 9)
+	}
+	return PasswordMRZ(number, birth.text(), expires.text()), nil
 }
 
 // PasswordMRZ is the secret that PACE and BAC make of the machine readable zone,

@@ -1,6 +1,6 @@
 // Package vcard is a virtual chip card with a state that issues it: ICAO 9303
-// with PACE, secure messaging, signed data groups and Active Authentication,
-// well-behaved or misbehaving as its Profile says.
+// with PACE or BAC, secure messaging, signed data groups, Active and Chip
+// Authentication, well-behaved or misbehaving as its Profile says.
 //
 // A Card is a card.Card, for tests in one process. Put into a Slot, it dials the
 // vpcd virtual reader of a private pcscd, so that the real PC/SC daemon lies
@@ -14,6 +14,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +53,16 @@ type Profile struct {
 	LosesSession  bool // promises extended APDUs, and forgets its session at the first long read
 	RemovedAfter  int  // pulled out at the command after so many; 0 is never
 
+	Mapping   icao.Mapping // of PACE; zero is generic
+	Cipher    icao.Cipher  // of PACE and Chip Authentication; zero is AES-128
+	Curve     int          // domain parameters of both, ICAO 9303-11, 9.5.1; zero is 12, P-256
+	BAC       bool         // knows no PACE: opened by its zone with Basic Access Control
+	HidesPACE bool         // as BAC, though the state signed that it knows PACE
+	ChipAuth  bool         // can prove a key of group 14 by Chip Authentication
+	NoActive  bool         // has no group 15: no Active Authentication
+	Issuing   bool         // has group 12
+	Portrait  int          // bytes of group 2; 0 is none
+
 	Latency        time.Duration // what every command takes on the chip
 	BytesPerSecond int           // speed of the line, both ways; 0 is endless
 }
@@ -66,9 +78,11 @@ const maxAPDU = 4096
 type Card struct {
 	profile  Profile
 	can      string
+	secret   []byte          // what PACE and BAC make of the zone
 	master   map[byte][]byte // short file id -> file, of the master file
 	files    map[byte][]byte // of the eMRTD application
 	key      *ecdsa.PrivateKey
+	static   *icao.StaticKey
 	mu       sync.Mutex
 	chip     chip // guarded by mu
 	commands int  // guarded by mu; since it was put in
@@ -81,19 +95,54 @@ func New(pki *PKI, p Person, profile Profile) (*Card, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make card: %w", err)
 	}
-	c := &Card{profile: profile, can: p.CAN, key: key, master: masterFiles(profile)}
-	if c.files, err = c.issue(pki, p); err != nil {
+	profile = profile.filled()
+	c := &Card{profile: profile, can: p.CAN, key: key}
+	if c.static, err = icao.NewStaticKey(rand.Reader, profile.Curve); err != nil {
+		return nil, fmt.Errorf("make card: %w", err)
+	}
+	if profile.Expired {
+		p.Expires = time.Now().AddDate(0, 0, -1)
+	}
+	if c.secret, err = icao.MRZSecret(p.DocumentNumber, icao.DateOf(p.BirthDate), icao.DateOf(p.Expires)); err != nil {
+		return nil, fmt.Errorf("make card: %w", err)
+	}
+	state := pki.trusted
+	if profile.UnknownSigner {
+		state = pki.stranger
+	}
+	if c.files, err = c.issue(state, p); err != nil {
+		return nil, fmt.Errorf("make card: %w", err)
+	}
+	if c.master, err = c.masterFiles(state); err != nil {
 		return nil, fmt.Errorf("make card: %w", err)
 	}
 	if profile.Cloned {
 		if c.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			return nil, fmt.Errorf("make card: %w", err)
 		}
+		if c.static, err = icao.NewStaticKey(rand.Reader, profile.Curve); err != nil {
+			return nil, fmt.Errorf("make card: %w", err)
+		}
 	}
 	if profile.CannotProve {
-		c.key = nil
+		c.key, c.static = nil, nil
 	}
 	return c, nil
+}
+
+// filled replaces zeros by what they mean.
+func (p Profile) filled() Profile {
+	if p.Mapping == 0 {
+		p.Mapping = icao.MappingGeneric
+	}
+	if p.Cipher == 0 {
+		p.Cipher = icao.AES128
+	}
+	if p.Curve == 0 {
+		p.Curve = 12
+	}
+	p.BAC = p.BAC || p.HidesPACE
+	return p
 }
 
 // CAN is the card access number printed on the card.
@@ -101,28 +150,56 @@ func (c *Card) CAN() string { return c.can }
 
 // Short file identifiers, ICAO 9303-10, 3.11.
 const (
-	sfiCardInfo   = 0x01
-	sfiCardAccess = 0x1C
-	sfiSOD        = 0x1D
-	sfiCOM        = 0x1E
+	sfiCardInfo     = 0x01
+	sfiCardAccess   = 0x1C
+	sfiCardSecurity = 0x1D // of the master file
+	sfiSOD          = 0x1D // of the eMRTD application
+	sfiCOM          = 0x1E
 )
 
-func paceInfo() icao.PACEInfo { return icao.GenericPACE(icao.AES128, 12) }
+// ways is how PACE opens the card. With chip authentication mapping another has
+// to be there, too, ICAO 9303-11, 4.4.1.
+func (p Profile) ways() []icao.PACEInfo {
+	info := icao.ECDHPACE(p.Mapping, p.Cipher, p.Curve)
+	if p.Mapping == icao.MappingChip {
+		return []icao.PACEInfo{icao.GenericPACE(p.Cipher, p.Curve), info}
+	}
+	return []icao.PACEInfo{info}
+}
 
-func masterFiles(p Profile) map[byte][]byte {
-	files := map[byte][]byte{sfiCardAccess: icao.CardAccess(paceInfo())}
-	if !p.ShortOnly {
+func (c *Card) masterFiles(state authority) (map[byte][]byte, error) {
+	files := make(map[byte][]byte)
+	if !c.profile.BAC {
+		files[sfiCardAccess] = icao.CardAccess(c.profile.ways()...)
+	}
+	if c.profile.Mapping == icao.MappingChip {
+		var err error
+		files[sfiCardSecurity], err = icao.NewCardSecurity(icao.Infos(c.profile.ways(), c.static.Info()), state.signer, time.Now(), state.sign)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !c.profile.ShortOnly {
 		size := icao.MakeTLV(0x02, []byte{maxAPDU >> 8, maxAPDU & 0xFF})
 		files[sfiCardInfo] = icao.AppendTLV(icao.MakeTLV(0x47, []byte{0, 0, 0x40}), 0x7F66, size, size)
 	}
-	return files
+	return files, nil
+}
+
+// group14 is what the state signed of the chip's protocols.
+func (c *Card) group14() []byte {
+	var ways []icao.PACEInfo
+	if !c.profile.BAC || c.profile.HidesPACE {
+		ways = c.profile.ways()
+	}
+	if c.profile.ChipAuth {
+		return icao.DG14(ways, c.static.Info(), icao.ChipAuthentication(c.profile.Cipher))
+	}
+	return icao.DG14(ways)
 }
 
 // issue writes and signs the files, then misbehaves as the profile wants.
-func (c *Card) issue(pki *PKI, p Person) (map[byte][]byte, error) {
-	if c.profile.Expired {
-		p.Expires = time.Now().AddDate(0, 0, -1)
-	}
+func (c *Card) issue(state authority, p Person) (map[byte][]byte, error) {
 	spki, err := x509.MarshalPKIXPublicKey(&c.key.PublicKey)
 	if err != nil {
 		return nil, err
@@ -137,12 +214,16 @@ func (c *Card) issue(pki *PKI, p Person) (map[byte][]byte, error) {
 		11: icao.DG11(icao.Details{
 			Surname: upper(p.Surname), GivenNames: upper(p.GivenNames), PersonalNumber: p.FIN, BirthDate: p.BirthDate,
 		}),
-		14: icao.DG14(paceInfo()),
-		15: icao.DG15(spki),
+		14: c.group14(),
 	}
-	state := pki.trusted
-	if c.profile.UnknownSigner {
-		state = pki.stranger
+	if !c.profile.NoActive {
+		groups[15] = icao.DG15(spki)
+	}
+	if c.profile.Issuing {
+		groups[12] = icao.DG12(icao.Issuing{Authority: "ASAN XİDMƏT", Issued: p.Expires.AddDate(-10, 0, 0)})
+	}
+	if c.profile.Portrait > 0 {
+		groups[2] = portrait(c.profile.Portrait)
 	}
 	sod, err := icao.SOD(groups, state.signer, time.Now(), state.sign)
 	if err != nil {
@@ -152,11 +233,22 @@ func (c *Card) issue(pki *PKI, p Person) (map[byte][]byte, error) {
 		zone.Surname = "ALIYEVA"
 		groups[1] = icao.DG1(zone.TD1Lines())
 	}
-	files := map[byte][]byte{sfiSOD: sod, sfiCOM: icao.COM(1, 11, 14, 15)}
+	files := map[byte][]byte{sfiSOD: sod, sfiCOM: icao.COM(slices.Sorted(maps.Keys(groups))...)}
 	for g, file := range groups {
 		files[byte(g)] = file
 	}
 	return files, nil
+}
+
+// portrait is a group 2 of so many bytes, with noise where the face would be.
+func portrait(size int) []byte {
+	for overhead := 2; ; overhead++ {
+		noise := make([]byte, max(size-overhead, 0))
+		_, _ = rand.Read(noise) // never fails, says crypto/rand
+		if file := icao.MakeTLV(icao.GroupTag(2), noise); len(file) <= size || len(noise) == 0 {
+			return file
+		}
+	}
 }
 
 func (p Person) zone() *icao.MRZ {

@@ -14,7 +14,10 @@ type chip struct {
 	application bool            // the eMRTD application is selected
 	file        []byte          // the current elementary file
 	pace        pace            // PACE under way
-	session     *icao.Messaging // after PACE
+	challenge   []byte          // of BAC, until it is used
+	agreeing    bool            // Chip Authentication under way: the template is set
+	session     *icao.Messaging // after PACE, BAC or Chip Authentication
+	next        *icao.Messaging // takes over when the present command is answered
 }
 
 // pace is the state of PACE between two commands.
@@ -23,6 +26,7 @@ type pace struct {
 	password  []byte
 	nonce     []byte
 	generator icao.Generator
+	mapping   *icao.EphemeralKey // of generic and chip authentication mapping
 	key       *icao.EphemeralKey
 	peer      []byte
 	step      int // 0: not begun, then the number of commands since MSE
@@ -52,7 +56,7 @@ func (c *Card) process(raw []byte) icao.Response {
 		c.chip.session = nil
 		return refuse(icao.SWBadSecureObject)
 	}
-	if c.profile.LosesSession && plain.INS == icao.INSReadBinary && plain.Le > icao.MaxShort {
+	if c.profile.LosesSession && plain.INS&^1 == icao.INSReadBinary && plain.Le > icao.MaxShort {
 		c.chip.session = nil
 		return refuse(icao.SWWrongLength)
 	}
@@ -64,6 +68,9 @@ func (c *Card) process(raw []byte) icao.Response {
 	if err != nil {
 		return refuse(icao.SWBadSecureObject)
 	}
+	if c.chip.next != nil {
+		c.chip.session, c.chip.next = c.chip.next, nil
+	}
 	return sealed
 }
 
@@ -73,6 +80,12 @@ func (c *Card) run(cmd icao.Command) icao.Response {
 		return c.selectFile(cmd)
 	case icao.INSReadBinary:
 		return c.readBinary(cmd)
+	case icao.INSReadBinaryOdd:
+		return c.readBinaryOdd(cmd)
+	case icao.INSGetChallenge:
+		return c.getChallenge(cmd)
+	case icao.INSExternalAuthenticate:
+		return c.externalAuthenticate(cmd)
 	case icao.INSManageEnvironment:
 		return c.setTemplate(cmd)
 	case icao.INSGeneralAuthenticate:
@@ -101,10 +114,10 @@ func (c *Card) selectFile(cmd icao.Command) icao.Response {
 func (c *Card) open(sfi byte) icao.Response {
 	files := c.master
 	if c.chip.application {
-		if c.chip.session == nil {
-			return refuse(icao.SWSecurityStatus)
-		}
 		files = c.files
+	}
+	if c.chip.session == nil && (c.chip.application || sfi == sfiCardSecurity) {
+		return refuse(icao.SWSecurityStatus)
 	}
 	file, ok := files[sfi]
 	if !ok {
@@ -138,24 +151,64 @@ func (c *Card) readBinary(cmd icao.Command) icao.Response {
 	return icao.Response{Data: rest, SW: icao.SWEndOfFile}
 }
 
-// setTemplate is MSE:Set AT for PACE, ICAO 9303-11, 4.4.4.1.
-func (c *Card) setTemplate(cmd icao.Command) icao.Response {
-	objects, err := icao.Children(cmd.Data)
-	if err != nil || cmd.P1 != 0xC1 || cmd.P2 != 0xA4 {
+// readBinaryOdd is READ BINARY of the current file with the offset in a data
+// object, ISO 7816-4, 11.3.3.
+func (c *Card) readBinaryOdd(cmd icao.Command) icao.Response {
+	raw, err := icao.Unwrap(cmd.Data, 0x54)
+	if err != nil || len(raw) == 0 || len(raw) > 3 || cmd.P1 != 0 || cmd.P2 != 0 {
 		return refuse(icao.SWWrongData)
 	}
-	suite, err := icao.ChooseSuite([]icao.PACEInfo{paceInfo()})
+	offset := 0
+	for _, b := range raw {
+		offset = offset<<8 | int(b)
+	}
+	if c.chip.file == nil {
+		return refuse(icao.SWSecurityStatus)
+	}
+	if offset > len(c.chip.file) {
+		return refuse(icao.SWWrongOffset)
+	}
+	const header = 4 // 53 and a length of up to three bytes
+	n := min(len(c.chip.file)-offset, max(cmd.Le-header, 0))
+	return icao.Response{Data: icao.MakeTLV(0x53, c.chip.file[offset:offset+n]), SW: icao.SWDone}
+}
+
+// setTemplate is MSE:Set AT for PACE, ICAO 9303-11, 4.4.4.1, and for Chip
+// Authentication, 6.2.4.
+func (c *Card) setTemplate(cmd icao.Command) icao.Response {
+	objects, err := icao.Children(cmd.Data)
 	if err != nil {
 		return refuse(icao.SWWrongData)
 	}
-	p := pace{suite: suite}
+	switch [2]byte{cmd.P1, cmd.P2} {
+	case [2]byte{0xC1, 0xA4}:
+		return c.setPACE(objects)
+	case [2]byte{0x41, 0xA4}:
+		return c.setChip(objects)
+	case [2]byte{0x41, 0xA6}:
+		return c.setKey(objects)
+	}
+	return refuse(icao.SWWrongData)
+}
+
+func (c *Card) setPACE(objects []icao.TLV) icao.Response {
+	if c.profile.BAC {
+		return refuse(icao.SWUnknownINS)
+	}
+	var p pace
 	for _, o := range objects {
 		switch {
-		case o.Tag == 0x80 && bytes.Equal(o.Value, suite.Info.Protocol):
-			p.step = 1
+		case o.Tag == 0x80:
+			for _, way := range c.profile.ways() {
+				if suite, err := icao.ChooseSuite([]icao.PACEInfo{way}); err == nil && bytes.Equal(o.Value, way.Protocol) {
+					p.suite, p.step = suite, 1
+				}
+			}
+		case o.Tag == 0x83 && bytes.Equal(o.Value, []byte{1}): // the password is the zone
+			p.password = c.secret
 		case o.Tag == 0x83 && bytes.Equal(o.Value, []byte{2}): // the password is the CAN
 			p.password = []byte(c.can)
-		case o.Tag == 0x84 && bytes.Equal(o.Value, []byte{12}):
+		case o.Tag == 0x84 && bytes.Equal(o.Value, []byte{byte(c.profile.Curve)}):
 		default:
 			return refuse(icao.SWWrongData)
 		}
@@ -169,6 +222,9 @@ func (c *Card) setTemplate(cmd icao.Command) icao.Response {
 
 // generalAuthenticate is the four steps of PACE, ICAO 9303-11, 4.4.4.2.
 func (c *Card) generalAuthenticate(cmd icao.Command) icao.Response {
+	if c.chip.agreeing {
+		return c.agreeChip(cmd)
+	}
 	p := c.chip.pace
 	c.chip.pace = pace{} // any error below starts over
 	body, err := icao.Unwrap(cmd.Data, 0x7C)
@@ -204,6 +260,9 @@ func (c *Card) generalAuthenticate(cmd icao.Command) icao.Response {
 
 func (p *pace) encryptedNonce([]byte) ([]byte, error) {
 	p.nonce = make([]byte, 16)
+	if p.suite.Info.Mapping == icao.MappingIntegrated {
+		p.nonce = make([]byte, p.suite.NonceSize())
+	}
 	if _, err := rand.Read(p.nonce); err != nil {
 		return nil, err
 	}
@@ -211,10 +270,16 @@ func (p *pace) encryptedNonce([]byte) ([]byte, error) {
 }
 
 func (p *pace) mapNonce(peer []byte) ([]byte, error) {
+	if p.suite.Info.Mapping == icao.MappingIntegrated {
+		var err error
+		p.generator, err = p.suite.MapIntegrated(p.nonce, peer)
+		return nil, err
+	}
 	key, err := p.suite.NewKey(rand.Reader, icao.Generator{})
 	if err != nil {
 		return nil, err
 	}
+	p.mapping = key
 	p.generator, err = p.suite.MapGeneric(p.nonce, key, peer)
 	return key.Public, err
 }
@@ -247,10 +312,18 @@ func (c *Card) finish(p *pace, body []byte) icao.Response {
 	if err != nil {
 		return refuse(icao.SWWrongData)
 	}
+	objects := icao.MakeTLV(0x86, ours)
+	if p.suite.Info.Mapping == icao.MappingChip && c.static != nil {
+		data, err := p.suite.SealChipData(enc, c.static.MappingData(p.mapping))
+		if err != nil {
+			return refuse(icao.SWWrongData)
+		}
+		objects = icao.AppendTLV(objects, 0x8A, data)
+	}
 	if c.chip.session, err = icao.NewMessaging(p.suite.Info.Cipher, enc, mac, nil); err != nil {
 		return refuse(icao.SWWrongData)
 	}
-	return icao.Response{Data: icao.MakeTLV(0x7C, icao.MakeTLV(0x86, ours)), SW: icao.SWDone}
+	return icao.Response{Data: icao.MakeTLV(0x7C, objects), SW: icao.SWDone}
 }
 
 // internalAuthenticate signs the challenge: r and s side by side, ICAO 9303-11,
@@ -259,7 +332,7 @@ func (c *Card) internalAuthenticate(cmd icao.Command) icao.Response {
 	switch {
 	case c.chip.session == nil || !c.chip.application:
 		return refuse(icao.SWSecurityStatus)
-	case c.key == nil:
+	case c.key == nil || c.profile.NoActive:
 		return refuse(icao.SWUnknownINS)
 	case len(cmd.Data) != 8:
 		return refuse(icao.SWWrongLength)
