@@ -48,9 +48,15 @@ var sources = []source{
 		{name: "card.name_ms_106kbit", bench: "BenchmarkRead/extended-106kbit", metric: "name-ms", unit: "ms"},
 		{name: "card.read_ms_106kbit", bench: "BenchmarkRead/extended-106kbit", metric: "read-ms", unit: "ms"},
 	}},
+	{"./drivers/card/eid", "^BenchmarkRead$", []want{
+		{name: "card.apdus_short", bench: "BenchmarkRead/short", metric: "apdus", unit: "APDUs"},
+		{name: "card.apdus_extended", bench: "BenchmarkRead/extended", metric: "apdus", unit: "APDUs"},
+		{name: "card.full_read_ms_424kbit", bench: "BenchmarkRead/full-424kbit", metric: "read-ms", unit: "ms"},
+	}},
 	{"./drivers/printer/escpos", "^BenchmarkSlip$", []want{
 		{name: "slip.bytes", bench: "BenchmarkSlip", metric: "slip.bytes", unit: "bytes"},
 		{name: "slip.encode_us", bench: "BenchmarkSlip", metric: "slip.encode_us", unit: "µs"},
+		{name: "slip.seconds_19200", bench: "BenchmarkSlip", metric: "slip.seconds_19200", unit: "s"},
 	}},
 	{"./offline/queue", "^BenchmarkPut$/^size=2048$/^producers=1$", []want{
 		{

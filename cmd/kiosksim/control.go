@@ -15,6 +15,7 @@ import (
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/kiosksim/rig"
+	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/printer"
 )
@@ -31,6 +32,9 @@ var profiles = map[string]vcard.Profile{
 	"genuine": {}, "tampered": {TamperedDG1: true}, "cloned": {Cloned: true}, "unknown-signer": {UnknownSigner: true},
 	"expired": {Expired: true}, "mute": {Mute: true}, "short-apdus": {ShortOnly: true},
 	"pulled-out": {RemovedAfter: 9}, "slow": {Latency: 12 * time.Millisecond, BytesPerSecond: 106000 / 8},
+	"integrated-mapping": {Mapping: icao.MappingIntegrated}, "chip-mapping": {Mapping: icao.MappingChip, NoActive: true},
+	"chip-authentication": {ChipAuth: true, NoActive: true}, "cloned-chip-authentication": {ChipAuth: true, Cloned: true},
+	"no-key": {NoActive: true}, "brainpool": {Curve: 13},
 }
 
 // socket is where the running simulator listens.
@@ -40,7 +44,7 @@ func socket() string {
 
 type cardCommand struct {
 	Do      string `arg:"" enum:"in,out" help:"in or out."`
-	Profile string `default:"genuine" enum:"genuine,tampered,cloned,unknown-signer,expired,mute,short-apdus,pulled-out,slow" help:"What kind of card: ${enum}."`
+	Profile string `default:"genuine" enum:"genuine,tampered,cloned,unknown-signer,expired,mute,short-apdus,pulled-out,slow,integrated-mapping,chip-mapping,chip-authentication,cloned-chip-authentication,no-key,brainpool" help:"What kind of card: ${enum}."`
 	FIN     string `help:"Whose card; the first test person's when absent."`
 }
 
