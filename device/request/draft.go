@@ -77,13 +77,20 @@ type Consent struct {
 	TextVersion string // of the words above
 }
 
-// Evidence is what the chip said, so that the bus can check for itself.
+// Evidence is what the chip said, so that the bus can check for itself. Of the
+// three ways to prove a chip's key, those that were not taken are empty.
 type Evidence struct {
-	Protocol    string            // such as "PACE-GM+AA", empty without a card
+	Protocol    string            // such as "PACE-ECDH-GM-AES128-P256", empty without a card
+	CardAccess  []byte            // EF.CardAccess, ICAO 9303-11, 9.2.1
 	SOD         []byte            // EF.SOD, ICAO 9303-10, 4.7.1
 	Groups      map[string][]byte // the data groups read, by name: "DG1"
-	AAChallenge []byte            // ICAO 9303-11, 6.1
+	AAChallenge []byte            // Active Authentication, ICAO 9303-11, 6.1
 	AAResponse  []byte
+	CASecret    []byte // Chip Authentication, 6.2: the kiosk's ephemeral key, spent
+	CAResponse  []byte // the first answer under the new keys
+	MappingKey  []byte // PACE with chip authentication mapping, 4.4.3.5
+	MappingData []byte
+	Security    []byte // EF.CardSecurity, 9.2.11; only with that mapping
 }
 
 // ErrDraft says that a draft lacks what every request must have.

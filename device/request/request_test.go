@@ -55,7 +55,8 @@ func sample() Draft {
 		Assurance: "card",
 		Evidence: Evidence{
 			Protocol: "PACE-GM+AA", SOD: []byte("planted-sod"), Groups: map[string][]byte{"DG1": []byte("planted-dg1")},
-			AAChallenge: []byte{1}, AAResponse: []byte{2},
+			AAChallenge: []byte{1}, AAResponse: []byte{2}, CardAccess: []byte{3}, CASecret: []byte{4}, CAResponse: []byte{5},
+			MappingKey: []byte{6}, MappingData: []byte{7}, Security: []byte{8},
 		},
 		TTL: 400 * 24 * time.Hour,
 	}

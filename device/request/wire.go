@@ -53,10 +53,16 @@ type wireConsent struct {
 
 type wireEvidence struct {
 	Protocol    string            `json:"protocol,omitempty"`
+	CardAccess  []byte            `json:"card_access,omitempty"`
 	SOD         []byte            `json:"sod,omitempty"`
 	Groups      map[string][]byte `json:"groups,omitempty"`
 	AAChallenge []byte            `json:"aa_challenge,omitempty"`
 	AAResponse  []byte            `json:"aa_response,omitempty"`
+	CASecret    []byte            `json:"ca_secret,omitempty"`
+	CAResponse  []byte            `json:"ca_response,omitempty"`
+	MappingKey  []byte            `json:"mapping_key,omitempty"`
+	MappingData []byte            `json:"mapping_data,omitempty"`
+	Security    []byte            `json:"card_security,omitempty"`
 }
 
 // canonical is the draft in the JSON Canonicalization Scheme, RFC 8785.
