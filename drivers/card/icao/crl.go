@@ -33,25 +33,11 @@ func ParseRevocationList(der []byte) (*RevocationList, error) {
 }
 
 func parseRevocationList(der []byte) (*RevocationList, error) {
-	body, err := Unwrap(der, tagSeq)
+	tbs, algorithm, signature, err := parseSigned(der)
 	if err != nil {
 		return nil, err
 	}
-	outer := cursor{body}
-	tbs, err := outer.any()
-	if err != nil {
-		return nil, err
-	}
-	if tbs.Tag != tagSeq {
-		return nil, fmt.Errorf("%w: tag %X", ErrTLV, tbs.Tag)
-	}
-	l := &RevocationList{Raw: der, tbs: tbs.Raw, serials: make(map[string]bool)}
-	if l.algorithm, err = outer.algorithm(); err != nil {
-		return nil, err
-	}
-	if l.signature, err = outer.bits(); err != nil {
-		return nil, err
-	}
+	l := &RevocationList{Raw: der, tbs: tbs.Raw, algorithm: algorithm, signature: signature, serials: make(map[string]bool)}
 	return l, l.parseTBS(cursor{tbs.Value})
 }
 

@@ -105,26 +105,33 @@ func ParseCertificate(der []byte) (*Certificate, error) {
 }
 
 func parseCertificate(der []byte) (*Certificate, error) {
+	tbs, algorithm, signature, err := parseSigned(der)
+	if err != nil {
+		return nil, err
+	}
+	cert := &Certificate{Raw: der, tbs: tbs.Raw, algorithm: algorithm, signature: signature}
+	return cert, cert.parseTBS(cursor{tbs.Value})
+}
+
+// parseSigned reads what certificates and revocation lists have around them: what
+// is signed, how, and the signature. Source: RFC 5280, 4.1 and 5.1.
+func parseSigned(der []byte) (tbs TLV, algorithm Algorithm, signature []byte, err error) {
 	body, err := Unwrap(der, tagSeq)
 	if err != nil {
-		return nil, err
+		return tbs, algorithm, nil, err
 	}
 	outer := cursor{body}
-	tbs, err := outer.any()
-	if err != nil {
-		return nil, err
+	if tbs, err = outer.any(); err != nil {
+		return tbs, algorithm, nil, err
 	}
 	if tbs.Tag != tagSeq {
-		return nil, fmt.Errorf("%w: tag %X", ErrTLV, tbs.Tag)
+		return tbs, algorithm, nil, fmt.Errorf("%w: tag %X", ErrTLV, tbs.Tag)
 	}
-	cert := &Certificate{Raw: der, tbs: tbs.Raw}
-	if cert.algorithm, err = outer.algorithm(); err != nil {
-		return nil, err
+	if algorithm, err = outer.algorithm(); err != nil {
+		return tbs, algorithm, nil, err
 	}
-	if cert.signature, err = outer.bits(); err != nil {
-		return nil, err
-	}
-	return cert, cert.parseTBS(cursor{tbs.Value})
+	signature, err = outer.bits()
+	return tbs, algorithm, signature, err
 }
 
 func (c *Certificate) parseTBS(in cursor) error {

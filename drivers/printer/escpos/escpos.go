@@ -68,7 +68,7 @@ type Printer struct {
 	turn  chan struct{} // holds one token; whoever has it owns what follows
 	link  *link         // nil when unplugged
 	dirty bool          // the printer may hold something of an earlier slip
-	stub  bool          // a piece of an earlier slip may hang in the slot, uncut
+	tail  bool          // a piece of an earlier slip may hang in the slot, uncut
 	job   uint32        // numbers process IDs
 
 	mu     sync.Mutex
@@ -101,7 +101,7 @@ func Open(ctx context.Context, o Options) (*Printer, error) {
 		patience: newPatience(o.Patience),
 		turn:     make(chan struct{}, 1),
 		dirty:    true,
-		stub:     journal.settled,
+		tail:     journal.settled,
 	}
 	p.turn <- struct{}{}
 	if err := p.Clear(ctx); err != nil {
@@ -289,19 +289,19 @@ func (p *Printer) clear(ctx context.Context) error {
 		return err
 	}
 	p.dirty = false
-	return p.cutStub(ctx, s)
+	return p.cutTail(ctx, s)
 }
 
-// cutStub cuts off the piece of an earlier slip that hangs in the slot, so that
+// cutTail cuts off the piece of an earlier slip that hangs in the slot, so that
 // it doesn't come out joined to the next person's.
-func (p *Printer) cutStub(ctx context.Context, s printer.Status) error {
-	if !p.stub || s.Err() != nil {
+func (p *Printer) cutTail(ctx context.Context, s printer.Status) error {
+	if !p.tail || s.Err() != nil {
 		return nil
 	}
 	if _, err := p.link.line.Write(ctx, p.encoder.cutOff()); err != nil {
 		return lineError(err)
 	}
-	p.stub = false
+	p.tail = false
 	return nil
 }
 
@@ -320,5 +320,5 @@ func (p *Printer) drain(ctx context.Context) error {
 		return err
 	}
 	p.dirty = false
-	return p.cutStub(ctx, s)
+	return p.cutTail(ctx, s)
 }

@@ -58,7 +58,7 @@ func (p *Printer) print(ctx context.Context, slip printer.Slip) (printer.Outcome
 	case !sent:
 		return printer.Failed, errors.Join(err, p.enter(slip, before, Failed))
 	default:
-		p.dirty, p.stub = true, true
+		p.dirty, p.tail = true, true
 		return printer.Unknown, errors.Join(err, p.journal.record(slip.ID, Unknown))
 	}
 }
@@ -85,7 +85,7 @@ func (p *Printer) ready(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	if p.dirty || p.stub {
+	if p.dirty || p.tail {
 		if err := p.clear(ctx); err != nil {
 			return err
 		}
