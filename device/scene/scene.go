@@ -76,6 +76,7 @@ type Node struct {
 	Name  text.Words // what it is
 	Value text.Words // what it holds
 	Hint  text.Words // what helps: a source, a purpose, why it is unavailable
+	Does  text.Words // what activating does, where name and role don't say it: "change"
 	Icon  string     // ui/kit's picture of it, "" for none
 	Data  []byte     // Code: what the code carries
 

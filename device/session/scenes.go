@@ -346,7 +346,7 @@ func reviewing(v *Visit) scene.Scene {
 	for _, f := range v.Service.Fields {
 		s.Add(scene.Node{
 			ID: "change." + f.ID, Role: scene.Datum, Name: f.Label.In(v.Lang), Value: v.answer(&f),
-			Hint: v.in("source.you"), Action: ChangeAsked{f.ID},
+			Hint: v.in("source.you"), Does: v.in("review.change"), Action: ChangeAsked{f.ID},
 		})
 	}
 	s.Add(v.foot(true, scene.Node{ID: "next", Name: v.in("review.next"), Action: Confirmed{}, Primary: true})...)

@@ -9,7 +9,8 @@ import (
 )
 
 // describe returns what is said of a node that has the focus, in sentences: its
-// name, what it is and in what state; its value; what helps.
+// name, what it is and in what state; its value; what helps; what the round key
+// does to it, where that isn't plain.
 func describe(sc *scene.Scene, n *scene.Node) []text.Words {
 	if n.Decorative {
 		return nil
@@ -32,7 +33,11 @@ func describe(sc *scene.Scene, n *scene.Node) []text.Words {
 	if n.Role == scene.Field && value.Empty() {
 		value = text.In(lang, "voice.state.empty")
 	}
-	return some(name, value, n.Hint, position(sc, n))
+	does := n.Does
+	if !does.Empty() {
+		does = text.Join(", ", does, text.In(lang, roles[scene.Button]))
+	}
+	return some(name, value, n.Hint, does, position(sc, n))
 }
 
 // roles are the words for what a node is. What is only read has none.

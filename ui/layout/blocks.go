@@ -123,8 +123,11 @@ func (p *pen) datum(n *scene.Node, w float32, alone bool) block {
 	}
 	pad, air := p.mm(theme.CardPad), p.mm(datumAir[p.view.TextSize])
 	inner := w - 2*pad
+	does := n.Does.String()
+	icon, edge := lf.cap*1.7, p.mm(5)
+	button := 2*edge + icon + p.mm(3) + p.width(does, lf)
 	if n.Action != nil {
-		inner -= p.mm(38)
+		inner -= button + p.mm(6)
 	}
 	label := p.paraHeight(inner, n.Name.String(), lf)
 	value := p.paraHeight(inner, n.Value.String(), af)
@@ -142,11 +145,11 @@ func (p *pen) datum(n *scene.Node, w float32, alone bool) block {
 				p.target(n, Rect{r.X + pad/2, r.Y + air/2, r.W - pad, r.H - air}, 2, -1)
 				return
 			}
-			s := p.mm(21)
-			b := Rect{r.Right() - pad - s, r.Y + (r.H-s)/2, s, s}
+			high := p.mm(21)
+			b := Rect{r.Right() - pad - button, r.Y + (r.H-high)/2, button, high}
 			el := p.box(b, p.pal.Card, p.pal.Border, theme.Stroke, theme.Corner)
-			i := p.mm(9)
-			p.icon(Rect{b.X + (b.W-i)/2, b.Y + (b.H-i)/2, i, i}, "pencil", p.pal.AccentText)
+			p.icon(Rect{b.X + edge, b.Y + (high-icon)/2, icon, icon}, "pencil", p.pal.AccentText)
+			p.line(b.X+edge+icon+p.mm(3), b.Y+(high-lf.line)/2, does, lf, p.pal.AccentText, p.pal.Card)
 			p.target(n, b, theme.Corner, el)
 		},
 	}

@@ -152,7 +152,7 @@ func TestNoWordIsBroken(t *testing.T) {
 		known := map[string]bool{"Köşk": true}
 		for i := range p.view.Scene.Nodes {
 			n := &p.view.Scene.Nodes[i]
-			for _, w := range strings.Fields(n.Name.String() + " " + n.Value.String() + " " + n.Hint.String()) {
+			for _, w := range strings.Fields(n.Name.String() + " " + n.Value.String() + " " + n.Hint.String() + " " + n.Does.String()) {
 				known[w] = true
 			}
 		}

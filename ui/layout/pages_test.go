@@ -208,7 +208,7 @@ func shown(n *scene.Node) []text.Words {
 	case scene.Tile, scene.Choice, scene.Button:
 		return []text.Words{n.Name, n.Hint}
 	case scene.Datum, scene.Field:
-		return []text.Words{n.Name, n.Value, n.Hint}
+		return []text.Words{n.Name, n.Value, n.Hint, n.Does}
 	}
 	return []text.Words{n.Name}
 }
