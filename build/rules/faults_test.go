@@ -68,7 +68,8 @@ var faults = map[string][]struct{ name, text, want string }{
 	"files know nothing of the machine they were written on": {
 		{"build/list.txt", "see /ho" + "me/me/notes\n", "build/list.txt:1"},
 		{"device/a.go", "package device\n\nconst place = \"/ro" + "ot/go\"\n", "device/a.go:3"},
-		{"build/list.txt", "GOPROXY=https://proxy.golang" + ".org\n", "proxy"},
+		{"build/list.txt", "GOPROXY=https" + "://mirror.example\n", "build/list.txt:1"},
+		{"build/list.txt", "all well\ndeb https" + "://mirror.example stable main\n", "build/list.txt:2"},
 	},
 	"the map is the territory": {
 		{"README.md", "# It\n", "no fenced block"},

@@ -116,11 +116,11 @@ func foreign(name string) bool {
 	return slices.Contains([]string{"LICENSE", "go.sum"}, path.Base(name)) || strings.Contains(name, "testdata/")
 }
 
-// traces are what only one machine has: folders of its users, and the hosts
-// from which packages come.
+// traces are what only one machine has: folders of its users, and settings that
+// say from which host packages come.
 var traces = []*regexp.Regexp{
 	regexp.MustCompile(`(^|[\s"'=:(\x60])/(work|root|home|Users)/`),
-	regexp.MustCompile(`\b(proxy\.golang[.]org|sum\.golang[.]org|registry\.npmjs[.]org|(deb|security)\.debian[.]org|pypi[.]org)\b`),
+	regexp.MustCompile(`\b(GOPROXY|GOSUMDB|registry|index-url)\s*[:=]\s*["']?https?:|^deb(-src)?\s.*https?:`),
 }
 
 // machines: no file names a folder of its writer's machine, or a registry.
