@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,29 +36,10 @@ const idleTime = 10 * time.Second
 func (c benchCommand) Run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "kosk")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	server, err := stage.Serve(ctx, panelW, panelH)
-	if err != nil {
-		return err
-	}
-	defer server.Close()
-	r, err := rig.Open(ctx, rig.Options{
-		Dir: dir, Bin: binaries(c.Bin), Out: filepath.Join(dir, "out"), Display: server.Display, Sound: "file",
-		Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	hands, err := stage.Open(server.Display)
-	if err != nil {
-		return err
-	}
-	defer hands.Close()
+	return onStage(ctx, c.Bin, "", func(r *rig.Rig, hands *stage.Hands) error { return c.measure(ctx, r, hands, out) })
+}
+
+func (c benchCommand) measure(ctx context.Context, r *rig.Rig, hands *stage.Hands, out io.Writer) error {
 	var starts, pss []float64
 	for range c.Runs {
 		if err := os.RemoveAll(r.Trace()); err != nil {

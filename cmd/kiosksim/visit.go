@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -51,34 +50,14 @@ func (c visitCommand) Run(ctx context.Context, out io.Writer) error {
 	if err := emptied(c.Out); err != nil {
 		return err
 	}
-	server, err := stage.Serve(ctx, panelW, panelH)
-	if err != nil {
+	return onStage(ctx, c.Bin, c.Out, func(r *rig.Rig, hands *stage.Hands) error {
+		p := &play{out: out, rig: r, actor: visit.New(r, hands, c.Out)}
+		err := p.run(ctx)
+		if werr := p.write(filepath.Join(c.Out, "summary.json")); err == nil {
+			err = werr
+		}
 		return err
-	}
-	defer server.Close()
-	dir, err := os.MkdirTemp("", "kosk")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	r, err := rig.Open(ctx, rig.Options{
-		Dir: dir, Bin: binaries(c.Bin), Out: c.Out, Display: server.Display, Sound: "file", Log: slog.New(slog.DiscardHandler),
 	})
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	hands, err := stage.Open(server.Display)
-	if err != nil {
-		return err
-	}
-	defer hands.Close()
-	p := &play{out: out, rig: r, actor: visit.New(r, hands, c.Out)}
-	err = p.run(ctx)
-	if werr := p.write(filepath.Join(c.Out, "summary.json")); err == nil {
-		err = werr
-	}
-	return err
 }
 
 // emptied makes the folder, without what an earlier play left in it.
