@@ -78,13 +78,24 @@ const (
 	Whenever              // housekeeping
 )
 
+// A Policy says what the refusal of an item means for those behind it in its stream.
+type Policy uint8
+
+// The policies.
+const (
+	Skip  Policy = iota // they go on: each stands for itself
+	Block               // they wait for the operator: each builds on the one before
+)
+
 // An Item is one sealed request.
 type Item struct {
-	ID     string        // ULID, chosen by the caller before Put
-	Stream string        // items of one stream are delivered in order; a keyed hash, never a name
-	Class  Class         //
-	TTL    time.Duration // 0: never expires
-	Body   []byte        // sealed for the bus; opaque here; at most 5 MiB
+	ID      string        // ULID, chosen by the caller before Put
+	Stream  string        // items of one stream are delivered in order; a keyed hash, never a name
+	Class   Class         //
+	Refused Policy        // what its refusal means for its stream
+	TTL     time.Duration // 0: never expires
+	Trace   string        // traceparent of its confirmation, W3C Trace Context 3.2; may be empty
+	Body    []byte        // sealed for the bus; opaque here; at most 5 MiB
 }
 
 // MaxBody is the longest body of an item: more can't pass a security server's log.
