@@ -1,0 +1,174 @@
+package crashtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"kosk/offline"
+	"kosk/offline/queue"
+)
+
+// orderVariable holds the order of a child, as JSON: the test's own binary is
+// started again with it.
+const orderVariable = "KOSK_CRASH_ORDER"
+
+// No child lives longer, whatever becomes of the test that started it.
+const longestLife = 60 * time.Second
+
+// A lie is how a kiosk breaks its promises, so that a gate can be seen to notice.
+type lie string
+
+const (
+	lieEarly   lie = "promise before stored" // it acknowledges, and puts then
+	lieDeaf    lie = "errors unheard"        // it acknowledges whatever Put has said
+	lieIDs     lie = "new ids"               // it sends again under another id
+	lieStreams lie = "streams mixed"         // it puts items of one stream into many
+)
+
+// An order tells a child what to do.
+type order struct {
+	Path    string
+	From    int  // number of the first item
+	Puts    int  // items per writer; 0: for ever
+	Options size // of the queue
+	Lie     lie
+	Bus     *address // be a whole kiosk with a courier; nil: be a writer
+	Drain   bool     // of a kiosk: put nothing, and end when the queue is empty
+}
+
+// size is the bound of a queue's file. Small ones make small crash states.
+type size int64
+
+// options of a queue in which no receipt is forgotten while a gate looks for it.
+func (s size) options() queue.Options {
+	return queue.Options{MaxSize: int64(s), MaxReceipts: 1 << 20, LockWait: 5 * time.Second}
+}
+
+// command starts this binary as a child, below another program if one is named.
+func (o order) command(ctx context.Context, below ...string) (*exec.Cmd, error) {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := append(below, self)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	// Signals for preemption would double the stops of a traced child.
+	cmd.Env = append(os.Environ(), orderVariable+"="+string(text), "GODEBUG=asyncpreemptoff=1")
+	return cmd, nil
+}
+
+// obey does what the environment orders, if it does, and ends the process then.
+func obey() {
+	text := os.Getenv(orderVariable)
+	if text == "" {
+		return
+	}
+	time.AfterFunc(longestLife, func() { syscall.Kill(os.Getpid(), syscall.SIGKILL) }) //nolint:errcheck
+	var o order
+	err := json.Unmarshal([]byte(text), &o)
+	switch {
+	case err != nil:
+	case o.Bus != nil:
+		err = o.serve()
+	default:
+		err = o.write()
+	}
+	if err != nil {
+		say("!%v", err)
+		os.Exit(1)
+	}
+	say(".")
+	os.Exit(0)
+}
+
+// say is one write of one line, so that a trace shows when it was said.
+func say(format string, args ...any) {
+	if _, err := fmt.Printf(format+"\n", args...); err != nil {
+		os.Exit(1) // nobody listens any more
+	}
+}
+
+// write opens the queue and puts, acknowledges and parks items.
+func (o order) write() error {
+	runtime.LockOSThread() // strace counts the calls of each thread by themselves
+	q, err := queue.Open(o.Path, o.Options.options())
+	if err != nil {
+		return err
+	}
+	say("=")
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			if err := o.put(ctx, q, w); err != nil {
+				say("!%v", err)
+			}
+		})
+	}
+	go func() {
+		all.Wait()
+		cancel()
+	}()
+	err = q.Run(ctx)
+	all.Wait()
+	return errors.Join(err, q.Close())
+}
+
+// put is what one writer does. It ends at the first error, and when the queue is full.
+func (o order) put(ctx context.Context, q *queue.Queue, w int) error {
+	first := o.From + (w-o.From%writers+writers)%writers
+	for i := 0; o.Puts == 0 || i < o.Puts; i++ {
+		n := first + i*writers
+		if o.Lie == lieEarly {
+			say("+%d", n)
+		}
+		err := q.Put(ctx, item(n, fmt.Sprint(w)))
+		switch {
+		case o.Lie == lieDeaf:
+			say("+%d", n)
+			continue
+		case errors.Is(err, offline.ErrFull):
+			return nil
+		case err != nil:
+			return err
+		case o.Lie == "":
+			say("+%d", n)
+		}
+		if err := fulfil(ctx, q, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fulfil gives item n the end that its number tells.
+func fulfil(ctx context.Context, q *queue.Queue, n int) error {
+	switch n % fates {
+	case fateDone, fateDone2:
+		if err := q.Sending(ctx, id(n)); err != nil {
+			return err
+		}
+		if err := q.Done(ctx, id(n), []byte("receipt of the bus")); err != nil {
+			return err
+		}
+		say("-%d", n)
+	case fatePark:
+		if err := q.Park(ctx, id(n), offline.ReasonConflict); err != nil {
+			return err
+		}
+		say("*%d", n)
+	}
+	return nil
+}
