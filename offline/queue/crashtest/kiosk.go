@@ -115,14 +115,15 @@ func (o order) citizens(ctx context.Context, q *queue.Queue, w int) error {
 		if err := waitFor(ctx, q, func(s queue.Stats) bool { return s.Queued < mostQueued }); err != nil {
 			return err
 		}
-		stream := n % streams
+		i := item(n, fmt.Sprint(n%streams))
 		if o.Lie == lieStreams {
-			stream = n
+			i.Stream = fmt.Sprint(n)
+			i.Class = offline.Class(n / streams % 2) // so that every second one overtakes
 		}
 		if o.Lie == lieEarly {
 			say("+%d", n)
 		}
-		if err := q.Put(ctx, item(n, fmt.Sprint(stream))); err != nil {
+		if err := q.Put(ctx, i); err != nil {
 			return err
 		}
 		if o.Lie != lieEarly {
