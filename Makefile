@@ -5,13 +5,14 @@
 #   make check   the part of it that takes seconds: format, vet, lint, rules
 #   make fuzz    fuzz every parser, FUZZTIME each (3s; make fuzz FUZZTIME=10m)
 #   make bench   measure; writes out/bench.json
+#   make crash   cut the power of the queue in every way; writes out/crash.json (a quarter of an hour)
 #   make clean   forget what was built
 #
 # The rules are: nothing is installed but by build/deps; every step has a
 # deadline; and there is one set of build flags, so that the OpenGL bindings,
 # four minutes of C, are compiled once and not once a target.
 
-.PHONY: run test check fuzz bench clean build deps tools format
+.PHONY: run test check fuzz bench crash clean build deps tools format
 .DEFAULT_GOAL := build
 
 export GOFLAGS := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath)
@@ -62,6 +63,9 @@ fuzz: deps
 
 bench: build
 	$(within) 30m go run ./build/bench -bin $(OUT)/bin -out $(OUT)/bench.json
+
+crash: deps
+	$(within) 60m go run ./build/crash -out $(OUT)/crash.json
 
 clean:
 	rm -rf $(OUT)

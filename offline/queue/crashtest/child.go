@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"reflect"
 	"runtime"
 	"sync"
 	"syscall"
@@ -41,6 +42,8 @@ type order struct {
 	Options size // of the queue
 	Lie     lie
 	Bus     *address // be a whole kiosk with a courier; nil: be a writer
+	Look    bool     // of a writer: open, close, and nothing else
+	Compact bool     // of a writer: compact at once, if the queue is one that does
 	Drain   bool     // of a kiosk: put nothing, and end when the queue is empty
 }
 
@@ -103,11 +106,18 @@ func say(format string, args ...any) {
 // write opens the queue and puts, acknowledges and parks items.
 func (o order) write() error {
 	runtime.LockOSThread() // strace counts the calls of each thread by themselves
-	q, err := queue.Open(o.Path, o.Options.options())
+	opts := o.Options.options()
+	if o.Compact {
+		compacting(&opts)
+	}
+	q, err := queue.Open(o.Path, opts)
 	if err != nil {
 		return err
 	}
 	say("=")
+	if o.Look {
+		return q.Close()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	for w := range writers {
@@ -171,4 +181,18 @@ func fulfil(ctx context.Context, q *queue.Queue, n int) error {
 		say("*%d", n)
 	}
 	return nil
+}
+
+// compactOver has the queue compact a file over so many bytes when it opens it.
+const compactOver = 1 << 20
+
+// compacting sets when the queue compacts, if it is one that does. It is told
+// by name, because it is the one option that this package needs of it.
+func compacting(o *queue.Options) bool {
+	f := reflect.ValueOf(o).Elem().FieldByName("CompactOver")
+	if !f.IsValid() {
+		return false
+	}
+	f.SetInt(compactOver)
+	return true
 }

@@ -50,10 +50,11 @@ type result struct {
 	Control    bool   `json:"control,omitempty"` // must be violated
 	Promises   int    `json:"promises,omitempty"`
 	Blocked    string `json:"blocked,omitempty"` // why it could not be run
+	least      int    // violations of a control in a hundred cycles; 0 means 10
 }
 
 // tell reports a gate, and fails the test if it is violated, or if a control is
-// violated in fewer than one of ten cycles.
+// violated too seldom.
 func tell(t *testing.T, r result, why []string) {
 	t.Helper()
 	text, err := json.Marshal(r)
@@ -62,10 +63,13 @@ func tell(t *testing.T, r result, why []string) {
 	}
 	t.Attr("crash", string(text))
 	t.Logf("%s: %d cycles, %d promises, %d violations", r.Gate, r.Cycles, r.Promises, r.Violations)
+	if r.least == 0 {
+		r.least = 10
+	}
 	switch {
 	case r.Cycles == 0:
 		t.Errorf("%s: nothing was tried", r.Gate)
-	case r.Control && r.Violations*10 < r.Cycles:
+	case r.Control && r.Violations*100 < r.Cycles*r.least:
 		t.Errorf("%s: the gate does not notice", r.Gate)
 	case !r.Control && r.Violations > 0:
 		t.Errorf("%s: %s", r.Gate, strings.Join(why[:min(10, len(why))], "\n"))

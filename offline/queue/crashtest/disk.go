@@ -24,6 +24,8 @@ type disk struct {
 	kept   map[string]*file // as the disk has them
 	moves  []move           // of names, not yet synced
 	offset map[string]int64 // of write, by path
+	// renames counts the files that took another's place.
+	renames int
 }
 
 const sector = 512
@@ -152,6 +154,9 @@ func (d *disk) rename(c *call, name string) error {
 	do := func(m map[string]*file) {
 		delete(m, name)
 		m[to] = f
+	}
+	if d.names[to] != nil {
+		d.renames++
 	}
 	do(d.names)
 	d.moves = append(d.moves, move{do, c})

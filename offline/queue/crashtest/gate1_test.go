@@ -103,7 +103,9 @@ func (l *lane) lost(found []string) []string {
 			applied[n] = true
 		}
 	}
-	q, err := queue.Open(l.kiosk.Path, l.kiosk.Options.options())
+	opts := l.kiosk.Options.options()
+	opts.MaxReceipts = kioskReceipts
+	q, err := queue.Open(l.kiosk.Path, opts)
 	if err != nil {
 		return append(found, err.Error())
 	}

@@ -28,6 +28,8 @@ const (
 	perCycle    = 10_000                // numbers that one life of the kiosk may use
 	maxSalt     = 1_000_000
 	kioskLimit  = size(4 << 20)
+
+	kioskReceipts = 256
 )
 
 // An address is what a kiosk must know of the bus in another process.
@@ -73,7 +75,9 @@ func (a *address) verify(id string, body, receipt []byte) error {
 
 // serve is a kiosk from start to end: queue, courier, the line, and citizens.
 func (o order) serve() error {
-	q, err := queue.Open(o.Path, o.Options.options())
+	opts := o.Options.options()
+	opts.MaxReceipts = kioskReceipts // the bus remembers what took effect
+	q, err := queue.Open(o.Path, opts)
 	if err != nil {
 		return err
 	}
@@ -81,12 +85,12 @@ func (o order) serve() error {
 	if err != nil {
 		return err
 	}
-	opts := courier.Options{Queue: q, Bus: client, Verify: o.Bus.verify}
+	wiring := courier.Options{Queue: q, Bus: client, Verify: o.Bus.verify}
 	if o.Lie == lieIDs {
-		opts.Bus = forgetful{client}
-		opts.Verify = func(string, []byte, []byte) error { return nil } // it is signed for the other id
+		wiring.Bus = forgetful{client}
+		wiring.Verify = func(string, []byte, []byte) error { return nil } // it is signed for the other id
 	}
-	c, err := courier.New(opts)
+	c, err := courier.New(wiring)
 	if err != nil {
 		return err
 	}
