@@ -81,4 +81,3 @@ func save(out string, results map[string]result) error {
 	}
 	return os.WriteFile(out, append(b, '\n'), 0o644)
 }
-

@@ -86,6 +86,7 @@ var dwellings = []home{
 	{"golang.org/x/image", []string{"build/picture", "drivers/printer"}, []string{"build/rules", "ui"}},
 	{"github.com/boombuler/barcode", []string{"drivers/printer/dots", "ui/kit"}, nil}, // one code on paper, one on the screen
 
+	{"github.com/hanwen/go-fuse/v2", []string{"offline/queue/crashtest"}, nil}, // a disk that forgets
 	{"go.etcd.io/bbolt", []string{"offline/queue"}, nil},
 	{"net/http", []string{"offline/bus", "cmd/bus"}, []string{"cmd"}}, // the one line out, and who answers it
 

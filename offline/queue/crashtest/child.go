@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"reflect"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"kosk/offline"
 	"kosk/offline/queue"
@@ -44,6 +47,7 @@ type order struct {
 	Bus     *address // be a whole kiosk with a courier; nil: be a writer
 	Look    bool     // of a writer: open, close, and nothing else
 	Compact bool     // of a writer: compact at once, if the queue is one that does
+	Mind    string   // unmount what is mounted here when the parent is gone; nothing else
 	Drain   bool     // of a kiosk: put nothing, and end when the queue is empty
 }
 
@@ -78,11 +82,15 @@ func obey() {
 	if text == "" {
 		return
 	}
-	time.AfterFunc(longestLife, func() { syscall.Kill(os.Getpid(), syscall.SIGKILL) }) //nolint:errcheck
 	var o order
 	err := json.Unmarshal([]byte(text), &o)
+	if o.Mind == "" {
+		time.AfterFunc(longestLife, func() { syscall.Kill(os.Getpid(), syscall.SIGKILL) }) //nolint:errcheck
+	}
 	switch {
 	case err != nil:
+	case o.Mind != "":
+		err = o.mind()
 	case o.Bus != nil:
 		err = o.serve()
 	default:
@@ -101,6 +109,18 @@ func say(format string, args ...any) {
 	if _, err := fmt.Printf(format+"\n", args...); err != nil {
 		os.Exit(1) // nobody listens any more
 	}
+}
+
+// mind waits for the end of its input, which is the end of the parent however it
+// came, and takes away a mount that the parent could not.
+func (o order) mind() error {
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	if err := unix.Unmount(o.Mind, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
 }
 
 // write opens the queue and puts, acknowledges and parks items.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -202,13 +203,22 @@ func write(dir string, files map[string][]byte) error {
 	return nil
 }
 
-// mounted fails the test if anything below dir is still mounted.
-func mounted(t *testing.T, dir string) {
+// minded sees to it that nothing stays mounted at a path, even if this process
+// is ended in the middle: by another one, which outlives it and then ends.
+func minded(t *testing.T, at string) {
 	t.Helper()
-	b, err := os.ReadFile("/proc/mounts")
+	cmd, err := order{Mind: at}.command(context.WithoutCancel(t.Context()))
 	must(t, err)
-	if strings.Contains(string(b), dir) {
-		t.Errorf("something is still mounted at %s", dir)
-	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what ends a group must not end it
+	here, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		must(t, errors.Join(here.Close(), cmd.Wait()))
+		b, err := os.ReadFile("/proc/mounts")
+		must(t, err)
+		if strings.Contains(string(b), at) {
+			t.Errorf("something is still mounted at %s", at)
+		}
+	})
 }
-

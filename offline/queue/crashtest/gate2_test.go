@@ -41,9 +41,9 @@ func TestGate2ARealFileSystemCutAwayKeepsEveryPromise(t *testing.T) {
 			if c.below != nil {
 				needTrace(t, c.name)
 			}
-			dir := t.TempDir()
-			e, err := newExt4(t.Context(), dir)
+			e, err := newExt4(t.Context(), t.TempDir())
 			must(t, err)
+			minded(t, e.at)
 			if err := e.mount(t.Context()); err != nil {
 				blocked(t, c.name, err.Error())
 			}
@@ -51,7 +51,6 @@ func TestGate2ARealFileSystemCutAwayKeepsEveryPromise(t *testing.T) {
 				if err := e.unmount(); err != nil && !errors.Is(err, unix.EINVAL) {
 					t.Error(err)
 				}
-				mounted(t, dir)
 			})
 			dice := rand.New(rand.NewPCG(2, 0))
 			r := result{Gate: c.name, Cycles: c.cycles, Control: c.below != nil}

@@ -28,10 +28,9 @@ func TestGate5AFileSystemThatForgetsKeepsEveryPromise(t *testing.T) {
 		{gate + ".control.lying", true, min(50, scale(8, 50))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir, dice := t.TempDir(), rand.New(rand.NewPCG(5, 0))
-			at, look := filepath.Join(dir, "mounted"), memoryFolder(t)
+			at, look, dice := filepath.Join(t.TempDir(), "mounted"), memoryFolder(t), rand.New(rand.NewPCG(5, 0))
 			must(t, os.Mkdir(at, 0o700))
-			t.Cleanup(func() { mounted(t, dir) })
+			minded(t, at)
 			r := result{Gate: c.name, Cycles: c.cycles, Control: c.lies}
 			var why []string
 			var files map[string][]byte

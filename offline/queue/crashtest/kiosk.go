@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	streams     = 12 // of a kiosk's items
-	putters     = 4  // goroutines that put; each serves streams of its own
-	mostQueued  = 50 // more are not put, so that the bus keeps up
-	look        = 2 * time.Millisecond
-	answerSoon  = 40 * time.Millisecond // a bus that says nothing for so long has timed out
-	perCycle    = 10_000                // numbers that one life of the kiosk may use
-	maxSalt     = 1_000_000
-	kioskLimit  = size(4 << 20)
+	streams    = 12 // of a kiosk's items
+	putters    = 4  // goroutines that put; each serves streams of its own
+	mostQueued = 50 // more are not put, so that the bus keeps up
+	look       = 2 * time.Millisecond
+	answerSoon = 40 * time.Millisecond // a bus that says nothing for so long has timed out
+	perCycle   = 10_000                // numbers that one life of the kiosk may use
+	maxSalt    = 1_000_000
+	kioskLimit = size(4 << 20)
 
 	kioskReceipts = 256
 )
