@@ -86,9 +86,14 @@ func (p *promises) copy() *promises {
 }
 
 // broken opens the queue at path and returns which promises it does not keep:
-// it can't be opened, an item is gone, in another state, with another body, or
-// out of order in its stream.
+// it can't be opened, or ends the process; an item is gone, in another state, with
+// another body, or out of order in its stream.
 func (p *promises) broken(path string, o queue.Options) (found []string) {
+	defer func() {
+		if r := recover(); r != nil {
+			found = append(found, fmt.Sprintf("panic: %v", r))
+		}
+	}()
 	q, err := queue.Open(path, o)
 	if err != nil {
 		return []string{err.Error()}

@@ -3,6 +3,7 @@ package crashtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -29,8 +30,8 @@ func TestGate7ACutWhileOpeningKeepsEveryPromise(t *testing.T) {
 		{name: "init", control: "no-sync", inject: noSync},
 		{name: "reopen", kept: 60, ended: 20},
 		{name: "reopen", kept: 60, ended: 20, control: "no-sync", inject: noSync},
-		{name: "compaction", kept: 60, ended: 500, compacts: true},
-		{name: "compaction", kept: 60, ended: 500, compacts: true, control: "no-sync", inject: noSync},
+		{name: "compaction", kept: 60, ended: 300, compacts: true},
+		{name: "compaction", kept: 60, ended: 300, compacts: true, control: "no-sync", inject: noSync},
 	} {
 		name := gate + ph.name
 		if ph.control != "" {
@@ -72,16 +73,20 @@ func (p *promises) fill(ctx context.Context, path string, o queue.Options, kept,
 	running, cancel := context.WithCancel(ctx)
 	end := make(chan error, 1)
 	go func() { end <- q.Run(running) }()
-	for n := fates; err == nil && n < fates*(ended+kept); n += fates {
-		// One number in five is of items that are kept, the next of those that end.
-		if ended*fates > n {
-			err = errors.Join(q.Put(ctx, item(n+fateDone, "ended")), q.Done(ctx, id(n+fateDone), []byte("receipt of the bus")))
-			p.stored[n+fateDone], p.finished[n+fateDone] = true, true
-		}
-		if kept*fates > n {
-			err = errors.Join(err, q.Put(ctx, item(n, string(rune('0'+n%writers)))))
+	// One number in five is of items that are kept, the next of those that end,
+	// after all were put: so they leave a large file behind.
+	for n := fates; err == nil && n <= fates*max(kept, ended); n += fates {
+		if n <= fates*kept {
+			err = q.Put(ctx, item(n, fmt.Sprint(n%writers)))
 			p.stored[n] = true
 		}
+		if n <= fates*ended {
+			err = errors.Join(err, q.Put(ctx, item(n+fateDone, "ended")))
+			p.stored[n+fateDone], p.finished[n+fateDone] = true, true
+		}
+	}
+	for n := fates; err == nil && n <= fates*ended; n += fates {
+		err = q.Done(ctx, id(n+fateDone), []byte("receipt of the bus"))
 	}
 	cancel()
 	return errors.Join(err, <-end, q.Close())

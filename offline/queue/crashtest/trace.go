@@ -16,10 +16,13 @@ import (
 const recorded = "openat,close,renameat,renameat2,unlinkat,pwrite64,write,ftruncate,fdatasync,fsync," +
 	"fallocate,copy_file_range,pwritev,writev,sendfile,linkat,sync_file_range,msync,truncate"
 
+// longestWrite is in bytes; a trace with a longer one is refused.
+const longestWrite = 4 << 20
+
 // strace is the command that records a child into the file at out.
 func strace(out string, more ...string) []string {
 	return append([]string{
-		"strace", "-f", "--seccomp-bpf", "-qq", "-xx", "-y", "-s", "200000",
+		"strace", "-f", "--seccomp-bpf", "-qq", "-xx", "-y", "-s", strconv.Itoa(longestWrite),
 		"-e", "signal=none", "-e", "trace=" + recorded, "-o", out,
 	}, more...)
 }
@@ -41,7 +44,7 @@ func parseTrace(r io.Reader) ([]*call, error) {
 	var calls []*call
 	unfinished := map[string]*call{}
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 4<<20)
+	lines.Buffer(nil, 4*longestWrite+1<<16)
 	for n := 1; lines.Scan(); n++ {
 		pid, text, ok := strings.Cut(strings.TrimLeft(lines.Text(), " "), " ")
 		text = strings.TrimLeft(text, " ")
