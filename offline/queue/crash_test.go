@@ -18,6 +18,7 @@ import (
 // The crash test runs this test binary again as a writer, kills it at a random
 // moment, and opens what it left. What the writer has said to be stored must be
 // there, whole, once, and in order. KOSK_CRASH_CYCLES sets the number of cycles.
+// All other cuts are in package crashtest, which sees the queue from outside.
 const (
 	crashWriter = "KOSK_CRASH_WRITER" // path of the queue: be the writer
 	crashCycles = "KOSK_CRASH_CYCLES"
@@ -66,7 +67,7 @@ func writeUntilKilled(path string) {
 }
 
 func TestWhatWasAcknowledgedSurvivesSIGKILL(t *testing.T) {
-	cycles := 40
+	cycles := 15
 	if s := os.Getenv(crashCycles); s != "" {
 		cycles, _ = strconv.Atoi(s)
 	}

@@ -28,7 +28,10 @@ type disk struct {
 	renames int
 }
 
-const sector = 512
+const (
+	sector      = 512
+	longestFile = 1 << 28 // bytes; the whole of it is held
+)
 
 // A file is what the disk surely has, and what came after.
 type file struct {
@@ -54,9 +57,13 @@ type flush struct {
 	by   *call
 }
 
+func newDisk(folder string, lag int) *disk {
+	return &disk{folder: folder, lag: lag, names: map[string]*file{}, kept: map[string]*file{}, offset: map[string]int64{}}
+}
+
 // load makes a disk that holds what the folder holds now.
 func load(folder string, lag int) (*disk, error) {
-	d := &disk{folder: folder, lag: lag, names: map[string]*file{}, offset: map[string]int64{}}
+	d := newDisk(folder, lag)
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, err
@@ -127,6 +134,9 @@ func (d *disk) begins(c *call) error {
 
 func (d *disk) open(c *call, name string) error {
 	f := d.names[name]
+	if len(c.args) < 3 {
+		return errTrace
+	}
 	if name == "" || f == nil && !strings.Contains(c.args[2], "O_CREAT") {
 		return nil
 	}
@@ -168,8 +178,11 @@ func (d *disk) change(c *call, path, name string) error {
 	if f == nil {
 		return nil // removed, and still open
 	}
-	if c.name == "ftruncate" {
-		f.changes = append(f.changes, change{at: c.number(1), by: c})
+	if size := c.number(1); c.name == "ftruncate" {
+		if size < 0 || size > longestFile {
+			return fmt.Errorf("size %d: %w", size, errTrace)
+		}
+		f.changes = append(f.changes, change{at: size, by: c})
 		return nil
 	}
 	data, err := c.bytes(1)
@@ -181,6 +194,9 @@ func (d *disk) change(c *call, path, name string) error {
 		at = c.number(3)
 	} else {
 		d.offset[path] += int64(len(data))
+	}
+	if at < 0 || at > longestFile {
+		return fmt.Errorf("write at %d: %w", at, errTrace)
 	}
 	f.changes = append(f.changes, change{data: data, at: at, by: c})
 	return nil
