@@ -106,7 +106,7 @@ func needTool(t *testing.T, gate, name string) {
 func needTrace(t *testing.T, gate string) {
 	t.Helper()
 	needTool(t, gate, "strace")
-	if err := tool(t.Context(), "strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync", "true"); err != nil {
+	if _, err := tool(t.Context(), "strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync", "true"); err != nil {
 		blocked(t, gate, err.Error())
 	}
 }

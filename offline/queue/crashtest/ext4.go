@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,11 +39,23 @@ func newExt4(ctx context.Context, dir string) (*ext4, error) {
 	if err := errors.Join(f.Truncate(64<<20), f.Close()); err != nil {
 		return nil, err
 	}
-	return e, tool(ctx, "mkfs.ext4", "-q", "-F", e.image)
+	_, err = tool(ctx, "mkfs.ext4", "-q", "-F", e.image)
+	return e, err
 }
 
+// mount always takes a new loop device. The one before may live on, shut down, in
+// another process's name space that was copied while it was mounted; mount -o
+// loop would find it and take it again.
 func (e *ext4) mount(ctx context.Context) error {
-	return tool(ctx, "mount", "-t", "ext4", "-o", "loop", e.image, e.at)
+	device, err := tool(ctx, "losetup", "--find", "--show", e.image)
+	if err != nil {
+		return err
+	}
+	device = strings.TrimSpace(device)
+	_, err = tool(ctx, "mount", "-t", "ext4", device, e.at)
+	// While it is mounted this says that the device goes with the mount.
+	_, err2 := tool(ctx, "losetup", "--detach", device)
+	return errors.Join(err, err2)
 }
 
 // unmount also lets the loop device go. EINVAL: nothing is mounted.
@@ -57,12 +70,14 @@ func (e *ext4) shutdown() error {
 	return errors.Join(unix.IoctlSetPointerInt(fd, ioctlShutdown, noLogFlush), unix.Close(fd))
 }
 
-// tool runs a program of the system; what it says is in the error.
-func tool(ctx context.Context, name string, args ...string) error {
+// tool runs a program of the system and returns what it prints; what it says is
+// also in the error.
+func tool(ctx context.Context, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, out)
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", name, err, out)
 	}
-	return nil
+	return string(out), err
 }

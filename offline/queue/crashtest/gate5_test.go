@@ -72,7 +72,7 @@ func cutVolatile(t *testing.T, v *volatile, at string, p *promises, o order, aft
 			kill() //nolint:errcheck // it may have noticed the cut
 		})
 	})
-	if err := errors.Join(err, unserve(server)); err != nil {
+	if err := errors.Join(err, unserve(server, at)); err != nil {
 		return nil, err
 	}
 	left := <-cut

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // A volatile is a file system of one folder in this process's memory, on which
@@ -103,7 +104,7 @@ func (v *volatile) Create(ctx context.Context, name string, _, _ uint32, _ *fuse
 	return v.NewInode(ctx, m, fs.StableAttr{Mode: syscall.S_IFREG}), nil, 0, fs.OK
 }
 
-// Unlink takes a name away, until the next sync of the folder only for now.
+// Unlink takes a name away: for good with the next sync of the folder.
 func (v *volatile) Unlink(_ context.Context, name string) syscall.Errno {
 	return v.powered(func() { delete(v.names, name) })
 }
@@ -180,11 +181,13 @@ func (m *memory) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 // Flush comes at close and keeps nothing.
 func (m *memory) Flush(context.Context, fs.FileHandle) syscall.Errno { return fs.OK }
 
-// unserve unmounts, and waits until the server has ended.
-func unserve(s *fuse.Server) error {
-	err := s.Unmount()
-	if err == nil {
-		s.Wait()
+// unserve unmounts, and waits until the server has ended. It is by force, which
+// ends the connection, because a copy of the mount may live on in the name space
+// of another process.
+func unserve(s *fuse.Server, at string) error {
+	if err := unix.Unmount(at, unix.MNT_FORCE); err != nil {
+		return err
 	}
-	return err
+	s.Wait()
+	return nil
 }
