@@ -155,7 +155,7 @@ func TestGate1KillingTheKioskLosesAndDoublesNothing(t *testing.T) {
 	const lanes = 2
 	all := make([]*lane, lanes)
 	ends := make(chan error, lanes)
-	cycles := scale(80, 10_000)
+	cycles := scale(40, 10_000)
 	for i := range lanes {
 		all[i] = newLane(t, "", uint64(i))
 		go func() { ends <- all[i].live(t.Context(), (cycles+lanes-1)/lanes) }()
@@ -188,7 +188,7 @@ func TestGate1NoticesAKioskThatLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLane(t, c.lie, 7)
-			cycles := scale(20, 100)
+			cycles := scale(15, 100)
 			must(t, l.live(t.Context(), min(cycles, 200)))
 			why := l.broken()
 			for _, w := range why {

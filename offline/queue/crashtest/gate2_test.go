@@ -34,8 +34,8 @@ func TestGate2ARealFileSystemCutAwayKeepsEveryPromise(t *testing.T) {
 		below  []string
 		cycles int
 	}{
-		{gate, nil, scale(25, 500)},
-		{gate + ".control.no-sync", strace(os.DevNull, noSync...), min(50, scale(10, 50))},
+		{gate, nil, scale(12, 500)},
+		{gate + ".control.no-sync", strace(os.DevNull, noSync...), min(50, scale(6, 50))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.below != nil {

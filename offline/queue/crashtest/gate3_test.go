@@ -118,7 +118,7 @@ var noSync = []string{"-e", "inject=fdatasync,fsync:retval=0"}
 func TestGate3WhatADiskMayHoldAfterACutKeepsEveryPromise(t *testing.T) {
 	const gate = "3.replay"
 	needTrace(t, gate)
-	states := scale(400, 8000)
+	states := scale(200, 8000)
 	for _, c := range []struct {
 		name   string
 		lag    int
@@ -126,8 +126,8 @@ func TestGate3WhatADiskMayHoldAfterACutKeepsEveryPromise(t *testing.T) {
 		states int
 	}{
 		{gate, 0, nil, states},
-		{gate + ".control.lying-disk", 4, nil, max(100, states/10)},
-		{gate + ".control.no-sync", 0, noSync, max(100, states/10)},
+		{gate + ".control.lying-disk", 4, nil, max(50, states/10)},
+		{gate + ".control.no-sync", 0, noSync, max(50, states/10)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			total, dice := outcome{}, rand.New(rand.NewPCG(3, uint64(c.lag)))

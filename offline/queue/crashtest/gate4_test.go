@@ -36,14 +36,14 @@ func TestGate4AnyFailingCallKeepsEveryPromise(t *testing.T) {
 	const puts = 4
 	for _, i := range injections {
 		t.Run(i.name, func(t *testing.T) {
-			r, why := i.run(t, order{Puts: puts, Options: cutLimit}, min(13, scale(13, 1)))
+			r, why := i.run(t, order{Puts: puts, Options: cutLimit}, min(17, scale(17, 1)))
 			r.Gate = gate + "." + i.name
 			tell(t, r, why)
 		})
 	}
 	t.Run("control", func(t *testing.T) {
 		i := injection{"", "pwrite64", "error=EIO", "%d", false}
-		r, why := i.run(t, order{Puts: puts, Options: cutLimit, Lie: lieDeaf}, min(13, scale(13, 3)))
+		r, why := i.run(t, order{Puts: puts, Options: cutLimit, Lie: lieDeaf}, min(17, scale(17, 3)))
 		r.Gate, r.Control = gate+".control.errors-unheard", true
 		tell(t, r, why)
 	})

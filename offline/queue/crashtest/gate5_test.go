@@ -24,8 +24,8 @@ func TestGate5AFileSystemThatForgetsKeepsEveryPromise(t *testing.T) {
 		lies   bool
 		cycles int
 	}{
-		{gate, false, scale(15, 200)},
-		{gate + ".control.lying", true, min(50, scale(8, 50))},
+		{gate, false, scale(8, 200)},
+		{gate + ".control.lying", true, min(50, scale(5, 50))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			at, look, dice := filepath.Join(t.TempDir(), "mounted"), memoryFolder(t), rand.New(rand.NewPCG(5, 0))

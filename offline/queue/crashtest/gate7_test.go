@@ -41,7 +41,7 @@ func TestGate7ACutWhileOpeningKeepsEveryPromise(t *testing.T) {
 			if ph.compacts && !compacting(&queue.Options{}) {
 				blocked(t, name, "this queue does not compact")
 			}
-			states := scale(100, 2000)
+			states := scale(50, 2000)
 			if ph.control != "" {
 				states = max(100, states/10)
 			}
