@@ -96,8 +96,10 @@ func (r result) verdict() string {
 		return "NOTHING WAS TRIED"
 	case r.Control && r.Violations == 0:
 		return "THE GATE DOES NOT NOTICE"
-	case r.Control:
-		return fmt.Sprintf("noticed, as it must: %.0f in 100", 100*float64(r.Violations)/float64(r.Cycles))
+	case r.Control && r.Violations <= r.Cycles:
+		return fmt.Sprintf("noticed, as it must: %d %%", 100*r.Violations/r.Cycles)
+	case r.Control: // counted by items, not by cycles
+		return "noticed, as it must"
 	case r.Violations > 0:
 		return "VIOLATED"
 	}
