@@ -259,7 +259,7 @@ func (d *drawing) height(f fact) float64 {
 // pattern is the panel below the facts, h mm high.
 func (d *drawing) pattern(h float64) {
 	var b bytes.Buffer
-	d.try((&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, Pattern(right-left, h)))
+	d.try((&png.Encoder{CompressionLevel: png.DefaultCompression}).Encode(&b, Pattern(right-left, h)))
 	holder, err := gopdf.ImageHolderByBytes(b.Bytes())
 	d.try(err)
 	if d.err == nil {
