@@ -7,9 +7,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/jpeg" // scans of pages
-	_ "image/png"
+	"image/jpeg"
+	"image/png"
 	"io"
 	"os"
 	"slices"
@@ -52,7 +51,7 @@ var exitJudgements = map[judgement]int{genuine: exitOK, altered: 3, revoked: 4, 
 // A finding is what verify found. What was signed is there only if the
 // signature is good.
 type finding struct {
-	Verdict    judgement        `json:"verdict"`
+	Verdict    judgement      `json:"verdict"`
 	Why        string         `json:"why,omitempty"`
 	Number     string         `json:"number,omitempty"`
 	Service    string         `json:"service,omitempty"`
@@ -170,7 +169,7 @@ func (c verifyCommand) read() (code string, page []byte, err error) {
 	case bytes.HasPrefix(b, []byte("%PDF-")):
 		code, err = document.Code(bytes.NewReader(b))
 		return code, b, err
-	case bytes.HasPrefix(b, []byte("\x89PNG")), bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
+	case bytes.HasPrefix(b, []byte(pngMagic)), bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
 		code, err = scan(b)
 		return code, nil, err
 	}
@@ -180,19 +179,26 @@ func (c verifyCommand) read() (code string, page []byte, err error) {
 // trim takes away the ends of lines. A blank is a letter of base 45.
 func trim(s string) string { return strings.Trim(s, "\r\n\t") }
 
+// pngMagic begins a PNG. Source: PNG specification, 5.2.
+const pngMagic = "\x89PNG"
+
 // maxPixels is the largest scan: A4 at 600 dpi, and a little more.
 const maxPixels = 40 << 20
 
 // scan reads the QR code in a picture; "" if there is none.
 func scan(b []byte) (string, error) {
-	size, _, err := image.DecodeConfig(bytes.NewReader(b))
+	config, decode := png.DecodeConfig, png.Decode
+	if !bytes.HasPrefix(b, []byte(pngMagic)) {
+		config, decode = jpeg.DecodeConfig, jpeg.Decode
+	}
+	size, err := config(bytes.NewReader(b))
 	if err != nil {
 		return "", fmt.Errorf("picture: %w", err)
 	}
 	if size.Width*size.Height > maxPixels {
 		return "", fmt.Errorf("picture of %d x %d dots is too large", size.Width, size.Height)
 	}
-	img, _, err := image.Decode(bytes.NewReader(b))
+	img, err := decode(bytes.NewReader(b))
 	if err != nil {
 		return "", fmt.Errorf("picture: %w", err)
 	}
