@@ -82,13 +82,15 @@ var dwellings = []home{
 	{"github.com/jfreymuth/pulse", []string{"drivers/sound/pulse"}, nil},
 	{"github.com/tarm/serial", []string{"drivers/serial"}, nil},
 
-	{"github.com/go-fonts/dejavu", []string{"drivers/printer/dots"}, []string{"build/rules"}},
+	{"github.com/go-fonts/dejavu", []string{"drivers/printer/document", "drivers/printer/dots"}, []string{"build/rules"}},
 	{"golang.org/x/image", []string{"build/picture", "drivers/printer"}, []string{"build/rules", "ui"}},
 	{"github.com/boombuler/barcode", []string{"drivers/printer/dots", "ui/kit"}, nil}, // one code on paper, one on the screen
 
 	{"github.com/hanwen/go-fuse/v2", []string{"offline/queue/crashtest"}, nil}, // a disk that forgets
+	{"github.com/signintech/gopdf", []string{"drivers/printer/document"}, nil},
+
 	{"go.etcd.io/bbolt", []string{"offline/queue"}, nil},
-	{"net/http", []string{"offline/bus", "cmd/bus"}, []string{"cmd"}}, // the one line out, and who answers it
+	{"net/http", []string{"offline/bus", "cmd/bus", "drivers/printer/document"}, []string{"cmd"}}, // the one line out, who answers it, and IPP
 
 	{"filippo.io/age", []string{"device/request", "device/provision", "device", "cmd/bus", "cmd/kioskctl"}, nil},
 	{"github.com/fxamacker/cbor/v2", []string{"device/request"}, nil},
@@ -104,7 +106,7 @@ var dwellings = []home{
 	{"github.com/jezek/xgb", []string{"cmd/kiosksim"}, nil}, // hands at the X server
 
 	{"github.com/google/go-cmp", nil, everywhere},
-	{"github.com/makiuchi-d/gozxing", nil, everywhere},
+	{"github.com/makiuchi-d/gozxing", []string{"cmd/kioskctl"}, everywhere}, // reads scans of certificates
 	{"github.com/rogpeppe/go-internal", nil, everywhere},
 	{"go.uber.org/goleak", nil, everywhere},
 	{"pgregory.net/rapid", nil, everywhere},

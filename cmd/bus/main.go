@@ -22,6 +22,10 @@ type commands struct {
 	Station stationCommand `cmd:"" help:"Stations: the kiosks that may talk to this bus."`
 	Status  statusCommand  `cmd:"" help:"Show the counters of the bus that is serving."`
 	Fault   faultCommand   `cmd:"" help:"Script faults of the bus that is serving."`
+
+	Revoke      revokeCommand      `cmd:"" help:"Take a certificate back."`
+	Revocations revocationsCommand `cmd:"" help:"Write the signed list of certificates that were taken back."`
+	Key         keyCommand         `cmd:"" help:"Print the public key of receipts and certificates."`
 }
 
 // folder is the flag that all commands share.

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,8 @@ type commands struct {
 	Enrol enrolCommand `cmd:"" help:"Make this machine a kiosk of a bus, with a one-time code from 'bus station add'."`
 	Check checkCommand `cmd:"" help:"Test every part of this kiosk and say what to do about what fails."`
 	Trust trustCommand `cmd:"" help:"Make and show trust bundles: whose cards are believed."`
+
+	Verify verifyCommand `cmd:"" help:"Say whether a certificate is genuine, without a line."`
 }
 
 // The exit codes.
@@ -43,7 +46,11 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "see kioskctl --help")
 		return exitUsage
 	}
-	if err := parsed.Run(); err != nil {
+	err = parsed.Run()
+	if v, is := errors.AsType[judgementError](err); is { // it is said already
+		return v.ExitCode()
+	}
+	if err != nil {
 		k.Errorf("%s", err)
 		return exitFailed
 	}

@@ -42,6 +42,7 @@ const (
 	kindReceipt     kind = 1
 	kindCertificate kind = 2
 	kindProvisional kind = 3
+	kindRevocations kind = 4
 )
 
 const (
@@ -102,7 +103,12 @@ func sign1(payload any, key crypto.Signer) ([]byte, error) {
 
 // verify1 checks token against key and reads its payload into out.
 func verify1(token []byte, key *ecdsa.PublicKey, out any) error {
-	if len(token) > maxToken {
+	return verifyLong(token, maxToken, key, out)
+}
+
+// verifyLong is verify1 for what may have up to limit bytes.
+func verifyLong(token []byte, limit int, key *ecdsa.PublicKey, out any) error {
+	if len(token) > limit {
 		return ErrToken
 	}
 	var msg cose.Sign1Message

@@ -10,6 +10,7 @@ import (
 	"kosk/drivers/card"
 	"kosk/drivers/card/pcsc"
 	"kosk/drivers/printer"
+	"kosk/drivers/printer/document"
 	"kosk/drivers/printer/escpos"
 	"kosk/drivers/sound"
 	"kosk/drivers/sound/file"
@@ -41,6 +42,18 @@ func Printer(ctx context.Context, name string, o escpos.Options) (printer.Printe
 		return nil, nil
 	}
 	return nil, ErrNoMake{"printer", name}
+}
+
+// Document opens a sheet printer for certificates: "ipp" or "raw", as its address
+// says, or "none" for a nil printer.
+func Document(name, address string, log *slog.Logger) (printer.Printer, error) {
+	switch name {
+	case "ipp", "raw":
+		return document.Open(document.Options{Address: address, Log: log})
+	case "none":
+		return nil, nil
+	}
+	return nil, ErrNoMake{"document printer", name}
 }
 
 // Speech opens a synthesiser: "espeak" or "mute".

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kosk/device/catalogue"
+	"kosk/device/receipt"
+	"kosk/device/request"
+	"kosk/drivers/printer/document"
+)
+
+// An issuer is a bus that signs certificates.
+type issuer struct {
+	t   *testing.T
+	dir string
+	key *ecdsa.PrivateKey
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &issuer{t, t.TempDir(), key}
+}
+
+// file writes a file and returns its path.
+func (i *issuer) file(name string, b []byte) string {
+	i.t.Helper()
+	path := filepath.Join(i.dir, name)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+	return path
+}
+
+func (i *issuer) keyFile() string {
+	i.t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(&i.key.PublicKey)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return i.file("bus.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// outcome is a certificate that holds for a month from a day on.
+func (i *issuer) outcome(number string, day time.Time) request.Outcome {
+	i.t.Helper()
+	o := request.Outcome{
+		Kind: request.KindCertificate, Number: number, Service: "workplace_cert", IssuedAt: day, ValidUntil: day.AddDate(0, 1, 0),
+		Data: []request.Datum{
+			{ID: "employer", Value: "“Xəzər Logistika” MMC", Lang: "az"},
+			{ID: "position", Value: "Baş mühəndis", Lang: "az"},
+			{ID: "since", Value: "2019-03-01"},
+			{ID: "purpose", Value: "bank"},
+		},
+	}
+	sum, err := request.HashData(o.Data)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	o.Token, err = request.SignCertificate(request.Certificate{
+		Number: number, Service: o.Service, IssuedAt: day, ValidUntil: o.ValidUntil, Holder: "AY*** MƏ***", Hash: sum,
+	}, i.key)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return o
+}
+
+// page is the code and the page of a certificate, as the kiosk prints it.
+func (i *issuer) page(o request.Outcome, lang string) (code string, pdf []byte) {
+	i.t.Helper()
+	code, err := request.PackDocument(o, lang)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	d, err := request.VerifyDocument(code, &i.key.PublicKey, o.IssuedAt)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	offer, err := catalogue.Load()
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	slip, err := receipt.Certificate(d, code, offer, true)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	if pdf, err = document.Draw(receipt.Compose(slip)); err != nil {
+		i.t.Fatal(err)
+	}
+	return code, pdf
+}
+
+// asked is what verify says.
+func asked(t *testing.T, c verifyCommand) finding {
+	t.Helper()
+	c.JSON = true
+	var out bytes.Buffer
+	err := c.Run(&out)
+	var f finding
+	if e := json.Unmarshal(out.Bytes(), &f); e != nil {
+		t.Fatalf("%v, %v: %s", err, e, out.String())
+	}
+	if v, is := errors.AsType[judgementError](err); (f.Verdict == genuine) == is || is && v.judgement != f.Verdict {
+		t.Errorf("judgement %s with error %v", f.Verdict, err)
+	}
+	return f
+}
+
+func TestVerify(t *testing.T) {
+	bus, forger := newIssuer(t), newIssuer(t)
+	now := time.Now().UTC().Truncate(time.Second)
+	key := bus.keyFile()
+	good := bus.outcome("12345678903", now)
+	code, pdf := bus.page(good, "az")
+	old, _ := bus.page(bus.outcome("22222222222", now.AddDate(0, -3, 0)), "ru")
+	taken, takenPDF := bus.page(bus.outcome("33333333333", now), "en")
+	forged, _ := forger.page(forger.outcome("12345678903", now), "az")
+	other := good
+	other.Data = append([]request.Datum{{ID: "employer", Value: "“Neft” ASC", Lang: "az"}}, good.Data[1:]...)
+	changed, err := request.PackDocument(other, "az")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := request.Revocations{Seq: 1, IssuedAt: now, NextUpdate: now.AddDate(0, 0, 7)}
+	list.Revoke("33333333333")
+	signed, err := request.SignRevocations(list, bus.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revokedList := bus.file("revoked.cose", signed)
+	for _, c := range []struct {
+		name, what, list string
+		want             judgement
+	}{
+		{"the text of a page's code", code, revokedList, genuine},
+		{"a page", bus.file("page.pdf", pdf), revokedList, genuine},
+		{"a text file with the code", bus.file("code.txt", []byte(code+"\n")), "", genuine},
+		{"a slip's code", request.Base45(good.Token), "", genuine},
+		{"a page with a byte changed", bus.file("bad.pdf", bytes.Replace(pdf, []byte("/MediaBox"), []byte("/MediaBoy"), 1)), "", altered},
+		{"a page with another employer in its code", changed, "", altered},
+		{"a revoked page", bus.file("taken.pdf", takenPDF), revokedList, revoked},
+		{"a revoked page without the list", taken, "", genuine},
+		{"an expired page", old, revokedList, expired},
+		{"another's page", forged, "", unknown},
+		{"a shopping list", "MILK AND BREAD", "", unknown},
+		{"nothing", "", "", unknown},
+		{"a PDF of somebody else's", bus.file("other.pdf", []byte("%PDF-1.4\n%%EOF")), "", unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := asked(t, verifyCommand{What: c.what, Key: key, Revoked: c.list})
+			if f.Verdict != c.want {
+				t.Errorf("%s (%s), want %s", f.Verdict, f.Why, c.want)
+			}
+			if c.want == unknown && f.Number != "" || c.want != unknown && c.want != altered && f.Number == "" {
+				t.Errorf("number %q", f.Number)
+			}
+			if (f.Revocation != nil) != (c.list != "") {
+				t.Errorf("revocation list: %v", f.Revocation)
+			}
+		})
+	}
+	said := judge(code, nil, &bus.key.PublicKey, nil, now).String()
+	for _, want := range []string{"GENUINE", "Xəzər Logistika", "Baş mühəndis", "not checked"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said:\n%s", want, said)
+		}
+	}
+}
+
+// TestVerifyPaper goes by way of paper: the page as 300 dpi dots, which pdftoppm
+// makes of it, read by the code alone.
+func TestVerifyPaper(t *testing.T) {
+	tool, err := exec.LookPath("pdftoppm")
+	if err != nil {
+		t.Skip("pdftoppm is not installed: build/deps does that")
+	}
+	bus := newIssuer(t)
+	_, pdf := bus.page(bus.outcome("12345678903", time.Now().UTC().Truncate(time.Second)), "ru")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, tool, "-r", "300", "-png", "-singlefile", bus.file("page.pdf", pdf),
+		filepath.Join(bus.dir, "scan")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	f := asked(t, verifyCommand{What: filepath.Join(bus.dir, "scan.png"), Key: bus.keyFile()})
+	if f.Verdict != genuine || f.Number != "12345678903" {
+		t.Errorf("got %+v", f)
+	}
+}

@@ -1,0 +1,117 @@
+package request
+
+import (
+	"bytes"
+	"compress/flate"
+	"crypto/ecdsa"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/gowebpki/jcs"
+)
+
+// documentVersion is the first element of a document's code.
+const documentVersion = 1
+
+// maxDocumentData is how long the data of a document may be, as canonical JSON
+// in bytes. A QR code holds far less (ISO/IEC 18004, table 7: 2,864 bytes).
+const maxDocumentData = 64 << 10
+
+// A documentCode is what the 2-D code of a document carries: the signed
+// certificate, and the data that its hash binds, so that whoever scans the page
+// has the very text that was signed.
+type documentCode struct {
+	_       struct{} `cbor:",toarray"`
+	Version int
+	Lang    string // of the page: "az", "ru" or "en"
+	Token   []byte // of a Certificate
+	Data    []byte // canonical JSON (RFC 8785), deflated (RFC 1951)
+}
+
+// PackDocument writes a certificate and all its data as the text of a 2-D code,
+// in base 45. lang is the language of the page.
+func PackDocument(o Outcome, lang string) (string, error) {
+	data, err := json.Marshal(o.Data)
+	if err == nil {
+		data, err = jcs.Transform(data)
+	}
+	if err != nil {
+		return "", fmt.Errorf("pack document: %w", err)
+	}
+	var small bytes.Buffer
+	w, err := flate.NewWriter(&small, flate.BestCompression)
+	if err != nil {
+		return "", fmt.Errorf("pack document: %w", err)
+	}
+	if _, err = w.Write(data); err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return "", fmt.Errorf("pack document: %w", err)
+	}
+	b, err := cbor.Marshal(documentCode{Version: documentVersion, Lang: lang, Token: o.Token, Data: small.Bytes()})
+	if err != nil {
+		return "", fmt.Errorf("pack document: %w", err)
+	}
+	return Base45(b), nil
+}
+
+// A Document is what the 2-D code of a certificate's page says, verified.
+type Document struct {
+	Certificate Certificate
+	Outcome     Outcome
+	Lang        string
+}
+
+// String keeps the document out of logs.
+func (Document) String() string { return hiddenOutcome }
+
+// VerifyDocument checks the text of a document's 2-D code against the bus's key.
+// With ErrExpired the document is returned as well: it is genuine. Other errors:
+// ErrBase45, ErrToken (no document's code), ErrKey, ErrAltered.
+func VerifyDocument(code string, key *ecdsa.PublicKey, now time.Time) (Document, error) {
+	b, err := ParseBase45(code)
+	if err != nil {
+		return Document{}, fmt.Errorf("verify document: %w", err)
+	}
+	var d documentCode
+	mode, err := cbor.DecOptions{MaxNestedLevels: 4}.DecMode()
+	if err != nil {
+		return Document{}, fmt.Errorf("verify document: %w", err)
+	}
+	if err := mode.Unmarshal(b, &d); err != nil || d.Version != documentVersion {
+		return Document{}, fmt.Errorf("verify document: %w", ErrToken)
+	}
+	c, expired := VerifyCertificate(d.Token, key, now)
+	if c.Number == "" {
+		return Document{}, expired
+	}
+	data, err := inflate(d.Data)
+	if err != nil {
+		return Document{}, fmt.Errorf("verify document: %w", ErrAltered)
+	}
+	out := Document{Certificate: c, Lang: d.Lang, Outcome: Outcome{
+		Kind: KindCertificate, Number: c.Number, Service: c.Service,
+		IssuedAt: c.IssuedAt, ValidUntil: c.ValidUntil, Token: d.Token,
+	}}
+	if err := json.Unmarshal(data, &out.Outcome.Data); err != nil {
+		return Document{}, fmt.Errorf("verify document: %w", ErrAltered)
+	}
+	if err := c.Check(out.Outcome); err != nil {
+		return Document{}, fmt.Errorf("verify document: %w: %w", ErrAltered, err)
+	}
+	return out, expired
+}
+
+// inflate undoes deflate, within maxDocumentData.
+func inflate(b []byte) ([]byte, error) {
+	r := flate.NewReader(bytes.NewReader(b))
+	data, err := io.ReadAll(io.LimitReader(r, maxDocumentData+1))
+	if err == nil && len(data) > maxDocumentData {
+		err = ErrToken
+	}
+	return data, err
+}
