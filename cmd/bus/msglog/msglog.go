@@ -102,7 +102,7 @@ type Options struct {
 	Durable bool              // each entry is synced before Append returns; appenders share syncs
 	Every   time.Duration     // between heads; a second when zero
 	Stamper Stamper           // may be nil
-	Seen    func(Entry)       // gets every entry that is there, in order, when the log is opened; may be nil
+	Seen    func(Entry)       // gets every entry in order, those that are there and those to come; must not call the log; may be nil
 }
 
 // A Stamper gets stamps for heads. RFC 3161.
@@ -242,6 +242,9 @@ func (l *Log) write(e Entry) (Entry, error) {
 		return Entry{}, l.broken
 	}
 	l.last, l.sum = e, sum
+	if l.Seen != nil {
+		l.Seen(e)
+	}
 	return e, nil
 }
 

@@ -315,6 +315,32 @@ func ReadFacts() (Facts, error) {
 	return f, nil
 }
 
+// Names gives the names of an agency and a service; an id without one is its own.
+func (f Facts) Names(agency, service string) (agencyName, serviceName string) {
+	agencyName, serviceName = agency, service
+	for _, a := range f.Agencies {
+		if a.ID == agency {
+			agencyName = a.Name
+		}
+	}
+	for _, s := range f.Services {
+		if s.ID == service {
+			serviceName = s.Name
+		}
+	}
+	return agencyName, serviceName
+}
+
+// AgencyOf is the agency of a service, or "".
+func (f Facts) AgencyOf(service string) string {
+	for _, s := range f.Services {
+		if s.ID == service {
+			return s.Agency
+		}
+	}
+	return ""
+}
+
 // agencySubsystem is where an agency's services are.
 const agencySubsystem = "services"
 

@@ -49,6 +49,7 @@ type Registry struct {
 	dir       string
 	keys      *Keys
 	directory directoryCache
+	trust     trustCache
 }
 
 // A Station is a kiosk that the bus knows.
