@@ -139,10 +139,11 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	all.Go(func() { cancel(intake.ServeTLS(kiosks, "", "")) })
 	all.Go(func() { cancel(commands.Serve(control)) })
 	all.Go(func() { s.runWork(ctx) })
+	var failed error
 	select {
 	case <-ctx.Done():
-	case err := <-s.failed:
-		cancel(err)
+	case failed = <-s.failed:
+		cancel(failed)
 	}
 	// Every request's context comes from ctx: long polls end by themselves.
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
@@ -155,12 +156,18 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	all.Wait()
 	stopKeeping() // the last answers are in the log
 	keeping.Wait()
-	if err := errors.Join(s.stats.Save(), s.messages.Close()); err != nil {
-		cancel(err)
-		return fmt.Errorf("serve: %w", err)
+	if failed == nil {
+		select {
+		case failed = <-s.failed: // it failed while it was ending
+		default:
+		}
 	}
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, http.ErrServerClosed) {
-		return fmt.Errorf("serve: %w", cause)
+	cause := context.Cause(ctx)
+	if failed != nil || errors.Is(cause, context.Canceled) || errors.Is(cause, http.ErrServerClosed) {
+		cause = failed
+	}
+	if err := errors.Join(cause, s.stats.Save(), s.messages.Close()); err != nil {
+		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
 }
