@@ -46,7 +46,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command takes a second
-			return nil
+			months, err := filepath.Abs("stats/testdata")
+			env.Setenv("MONTHS", months)
+			return err
 		},
 	})
 }

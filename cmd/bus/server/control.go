@@ -28,7 +28,7 @@ type Status struct {
 	Lookups    int64      `json:"lookups"`    // since then
 	Stations   int        `json:"stations"`
 	Faults     []Fault    `json:"faults"`
-	Evidence   trustState `json:"evidence"` // whether chips are checked, and against what
+	Evidence   TrustState `json:"evidence"` // whether chips are checked, and against what
 }
 
 // Status is how the bus stands now.

@@ -129,8 +129,8 @@ func writeTagged(m *message, tag string, body []byte) {
 	_, _ = m.Write(body) // into memory
 }
 
-// trustState is what the operator is told.
-type trustState struct {
+// A TrustState says whether chip evidence is checked, and against what.
+type TrustState struct {
 	Checked     bool      `json:"checked"`           // evidence is checked
 	Version     int       `json:"version,omitempty"` // of the bundle
 	Issued      time.Time `json:"issued,omitzero"`
@@ -138,13 +138,13 @@ type trustState struct {
 	Error       string    `json:"error,omitempty"`
 }
 
-func (s *Server) trustState() trustState {
+func (s *Server) trustState() TrustState {
 	t, err := s.Registry.Trust()
 	switch {
 	case errors.Is(err, registry.ErrNoTrust):
-		return trustState{}
+		return TrustState{}
 	case err != nil:
-		return trustState{Error: err.Error()}
+		return TrustState{Error: err.Error()}
 	}
-	return trustState{Checked: true, Version: t.Anchors.Version, Issued: t.Anchors.Issued, Development: t.Anchors.Development}
+	return TrustState{Checked: true, Version: t.Anchors.Version, Issued: t.Anchors.Issued, Development: t.Anchors.Development}
 }
