@@ -106,6 +106,7 @@ var dwellings = []home{
 	{"github.com/google/go-cmp", nil, everywhere},
 	{"github.com/makiuchi-d/gozxing", nil, everywhere},
 	{"github.com/rogpeppe/go-internal", nil, everywhere},
+	{"github.com/santhosh-tekuri/jsonschema/v6", nil, everywhere},
 	{"go.uber.org/goleak", nil, everywhere},
 	{"pgregory.net/rapid", nil, everywhere},
 }

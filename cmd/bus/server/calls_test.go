@@ -450,7 +450,8 @@ func TestWhoLookedAtMyData(t *testing.T) {
 	ask := func(k *kiosk, fin string) (facts struct {
 		Data     []request.Datum
 		Accesses []access
-	}) {
+	},
+	) {
 		t.Helper()
 		resp, v := k.ask(http.MethodPost, base+"/v1/lookups/"+LookupAccessLog, []byte(`{"fin":"`+fin+`"}`))
 		if resp.StatusCode != http.StatusOK {
