@@ -288,9 +288,12 @@ func (l *Log) sync(upto uint64) error {
 	return nil
 }
 
-// Run signs a head at every interval in which something was written, until ctx
-// ends; then the last one.
+// Run signs a head over what an earlier process left unsigned, one at every interval
+// in which something was written, until ctx ends, and then the last one.
 func (l *Log) Run(ctx context.Context) error {
+	if _, err := l.Sign(); err != nil {
+		return err
+	}
 	tick := time.NewTicker(l.Every)
 	defer tick.Stop()
 	var stamped time.Time

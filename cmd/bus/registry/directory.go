@@ -240,16 +240,21 @@ func parseDirectory(b []byte) (*Directory, error) {
 	return &d, err
 }
 
-// EnsureDirectory makes the directory from the facts when there is none. member
-// is the code of the bus's own member, subsystem that of the intake.
+// EnsureDirectory makes the directory from the facts when there is none, and
+// brings the intake in one that is there up to this program. member is the code of
+// the bus's own member, subsystem that of the intake.
 func (r *Registry) EnsureDirectory(member, subsystem string, intake []Endpoint, version string) error {
 	err := r.locked(func() error {
 		path := filepath.Join(r.dir, directoryFile)
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		fresh, err := Default(member, subsystem, intake, version)
+		if err != nil {
 			return err
 		}
-		d, err := Default(member, subsystem, intake, version)
-		if err != nil {
+		d, err := readDirectory(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return writeDirectory(path, fresh)
+		}
+		if err != nil || !d.update(fresh) {
 			return err
 		}
 		return writeDirectory(path, d)
@@ -258,6 +263,26 @@ func (r *Registry) EnsureDirectory(member, subsystem string, intake []Endpoint, 
 		return fmt.Errorf("make directory: %w", err)
 	}
 	return nil
+}
+
+// update takes the intake over from a fresh directory and says whether that
+// changed anything. Rights are the operator's: they come along only with a member
+// that wasn't there.
+func (d *Directory) update(fresh *Directory) bool {
+	own, intake := fresh.Members[0], fresh.Services[0]
+	if s := d.Find(intake.Provider + "/" + intake.Code); s != nil {
+		if s.Version == intake.Version && slices.Equal(s.Endpoints, intake.Endpoints) {
+			return false
+		}
+		s.Version, s.Endpoints = intake.Version, intake.Endpoints
+		return true
+	}
+	d.Services = append(d.Services, intake)
+	d.Rights = append(d.Rights, fresh.Rights[0])
+	if !d.HasSubsystem(intake.Provider) {
+		d.Members = append(d.Members, own)
+	}
+	return true
 }
 
 func writeDirectory(path string, d *Directory) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,31 @@ func TestChangesAreSeenAtOnceAndDamageIsNot(t *testing.T) {
 	last, err := r.Directory()
 	if !errors.Is(err, ErrDirectory) || !cmp.Equal(last, d) {
 		t.Errorf("a damaged file: %v, and the last good directory is lost", err)
+	}
+}
+
+func TestAnOlderDirectoryIsBroughtUpToDate(t *testing.T) {
+	r, _ := openDirectory(t)
+	if _, err := r.Change(func(d *Directory) error { d.Rights = nil; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	more := append(slices.Clone(intake), Endpoint{"GET", "/v1/keys"})
+	if err := r.EnsureDirectory("10001", "kiosk", more, "1.1.0"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Directory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := d.Find("GOV/10001/kiosk/intake")
+	if s.Version != "1.1.0" || !slices.Equal(s.Endpoints, more) || len(d.Rights) != 0 {
+		t.Errorf("%+v, rights %v", s, d.Rights)
+	}
+	if err := r.EnsureDirectory("10002", "kiosk", more, "1.1.0"); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = r.Directory(); err != nil || !d.Allows("GOV/10002/K1", "GOV/10002/kiosk/intake", "GET", "/v1/keys") {
+		t.Errorf("another member of the bus: %v", err)
 	}
 }
 
