@@ -91,11 +91,13 @@ type process struct {
 	err bytes.Buffer
 }
 
-func start(t *testing.T, dir string) *process {
+func start(t *testing.T, dir string, more ...string) *process {
 	t.Helper()
 	port := filepath.Join(t.TempDir(), "port")
-	p := &process{t: t, dir: dir, cmd: exec.CommandContext(t.Context(), os.Args[0], "serve", "--dir", dir,
-		"--listen", "127.0.0.1:0", "--port-file", port, "--log", filepath.Join(dir, "bus.log"))}
+	args := append([]string{
+		"serve", "--dir", dir, "--listen", "127.0.0.1:0", "--port-file", port, "--log", filepath.Join(dir, "bus.log"),
+	}, more...)
+	p := &process{t: t, dir: dir, cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
 	p.cmd.Env = append(os.Environ(), "BUS_AS_COMMAND=1")
 	p.cmd.Stderr = &p.err
 	if err := p.cmd.Start(); err != nil {
