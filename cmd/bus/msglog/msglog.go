@@ -102,6 +102,7 @@ type Options struct {
 	Durable bool              // each entry is synced before Append returns; appenders share syncs
 	Every   time.Duration     // between heads; a second when zero
 	Stamper Stamper           // may be nil
+	Missed  func(error)       // gets why a stamp did not come; may be nil
 	Seen    func(Entry)       // gets every entry in order, those that are there and those to come; must not call the log; may be nil
 }
 

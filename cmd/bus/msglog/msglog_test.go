@@ -378,6 +378,40 @@ func TestStampsOfHeads(t *testing.T) {
 	}
 }
 
+// An authority that is away is no reason to stop, and no secret.
+func TestStampsThatDoNotCome(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(srv.Close)
+	missed := make(chan error, 1)
+	dir := t.TempDir()
+	l, err := Open(dir, Options{
+		Key: newKey(t), Every: time.Millisecond, Stamper: TSA{URL: srv.URL, Client: srv.Client()},
+		Missed: func(err error) { missed <- err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	select {
+	case err := <-missed:
+		if err == nil {
+			t.Error("missed without a reason")
+		}
+	case <-ctx.Done():
+		t.Error("nothing was said")
+	}
+	cancel()
+	if err := errors.Join(<-ended, l.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
 	for _, durable := range []bool{false, true} {
 		b.Run(fmt.Sprintf("durable=%v", durable), func(b *testing.B) {

@@ -83,6 +83,9 @@ func (l *Log) stamp(ctx context.Context, h Head) error {
 	}
 	token, err := l.Stamper.Stamp(ctx, [32]byte(sum))
 	if err != nil {
+		if l.Missed != nil {
+			l.Missed(err)
+		}
 		return nil
 	}
 	b, err := json.Marshal(stampLine{Seq: h.Seq, Token: token})

@@ -54,6 +54,7 @@ func (s *Server) openFiles() (err error) {
 	}
 	s.messages, err = msglog.Open(filepath.Join(dir, MessageFolder), msglog.Options{
 		Key: s.Registry.Keys().Receipt, Durable: s.DurableLog, Stamper: s.Stamper, Seen: s.seen,
+		Missed: func(err error) { s.Log.Warn("no stamp for the message log", "err", err) },
 	})
 	if err != nil {
 		return err
