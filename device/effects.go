@@ -170,7 +170,7 @@ func (k *Kiosk) draft() (request.Draft, string) {
 	}
 	if c := h.Evidence; c != nil {
 		d.Evidence = request.Evidence{
-			Protocol: c.Protocol, CardAccess: c.CardAccess, SOD: c.SOD, Groups: map[string][]byte{},
+			Protocol: c.Protocol, CardAccess: c.CardAccess, COM: c.COM, SOD: c.SOD, Groups: map[string][]byte{},
 			AAChallenge: c.ActiveChallenge, AAResponse: c.ActiveResponse, CASecret: c.ChipSecret, CAResponse: c.ChipResponse,
 			MappingKey: c.MappingKey, MappingData: c.MappingData, Security: c.CardSecurity,
 		}

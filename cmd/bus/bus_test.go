@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"kosk/cmd/bus/agency"
+	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 	"kosk/device/request"
@@ -46,7 +48,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command takes a second
-			return nil
+			months, err := filepath.Abs("stats/testdata")
+			env.Setenv("MONTHS", months)
+			return err
 		},
 	})
 }
@@ -87,11 +91,13 @@ type process struct {
 	err bytes.Buffer
 }
 
-func start(t *testing.T, dir string) *process {
+func start(t *testing.T, dir string, more ...string) *process {
 	t.Helper()
 	port := filepath.Join(t.TempDir(), "port")
-	p := &process{t: t, dir: dir, cmd: exec.CommandContext(t.Context(), os.Args[0], "serve", "--dir", dir,
-		"--listen", "127.0.0.1:0", "--port-file", port, "--log", filepath.Join(dir, "bus.log"))}
+	args := append([]string{
+		"serve", "--dir", dir, "--listen", "127.0.0.1:0", "--port-file", port, "--log", filepath.Join(dir, "bus.log"),
+	}, more...)
+	p := &process{t: t, dir: dir, cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
 	p.cmd.Env = append(os.Environ(), "BUS_AS_COMMAND=1")
 	p.cmd.Stderr = &p.err
 	if err := p.cmd.Start(); err != nil {
@@ -218,7 +224,6 @@ func TestKilledBus(t *testing.T) {
 		p = start(t, dir)
 		t.Logf("round %d: %d of %d have receipts", round, receipts(all), len(all))
 	}
-	defer p.kill()
 	e.deliver(t, p, all, -1)
 	line := e.open(t, p)
 	for _, s := range all {
@@ -237,9 +242,35 @@ func TestKilledBus(t *testing.T) {
 			t.Fatalf("%s: %v", s.id, err)
 		}
 	}
+	p.kill()
+	checkMessages(t, dir, all)
+	p = start(t, dir)
+	defer p.kill()
 	if st := p.status(); st.Accepted != int64(len(all)) || st.Effects != int64(len(all)) {
 		t.Errorf("accepted %d, effects %d, want %d of each", st.Accepted, st.Effects, len(all))
 	}
+}
+
+// checkMessages holds the message log of a bus that was killed over and over
+// against what it answered: an entry is written before its answer leaves.
+func checkMessages(t *testing.T, dir string, all []*sent) {
+	t.Helper()
+	reg, err := registry.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(dir, server.MessageFolder)
+	r, err := msglog.Verify(folder, &reg.Keys().Receipt.PublicKey, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		answered := func(e msglog.Entry) bool { return e.Status == 200 || e.Status == 201 }
+		if entries, err := msglog.Find(folder, string(s.id)); err != nil || !slices.ContainsFunc(entries, answered) {
+			t.Errorf("%s has a receipt, and the log knows of none: %v", s.id, err)
+		}
+	}
+	t.Logf("message log: %d entries, %d heads", r.Entries, r.Heads)
 }
 
 // deliver sends what has no receipt, and kills the bus after so many receipts.

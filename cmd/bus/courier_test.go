@@ -228,7 +228,7 @@ func TestCourierSetsAsideWhatTheBusRefuses(t *testing.T) {
 	if _, err := control.SetFault(t.Context(), server.Fault{Name: "refuse", Service: "intake", Times: 1}); err != nil {
 		t.Fatal(err)
 	}
-	stats := k.life(func(q *queue.Queue) { k.put(q, 8) }, func(s courier.Stats) bool { return s.Queue.Queued == 0 })
+	stats := k.life(func(q *queue.Queue) { k.put(q, 8) }, func(s courier.Stats) bool { return s.Queue.Queued == 0 && s.Delivered+s.Parked == 8 })
 	st := p.status()
 	if stats.Parked != 1 || stats.Delivered != 7 || st.Accepted != 7 || st.Effects > 7 {
 		t.Errorf("%+v; the bus accepted %d", stats, st.Accepted)

@@ -11,10 +11,10 @@ import (
 
 type faultCommand struct {
 	folder
-	Name    string        `arg:"" enum:"lost-answer,down,slow,wrong-schema,refuse,wrong-certificate,clear,ls" help:"One of ${enum}."`
+	Name    string        `arg:"" enum:"lost-answer,down,slow,wrong-schema,refuse,stale,duplicate,clock-skew,wrong-certificate,clear,ls" help:"One of ${enum}."`
 	Service string        `help:"What it acts on: intake, a look-up service, or the service of requests. Everything when absent."`
 	Times   int           `help:"How often it acts; until cleared when absent."`
-	Delay   time.Duration `help:"How long slow takes, and lost-answer waits before it breaks the connection."`
+	Delay   time.Duration `help:"How long slow takes and lost-answer waits before it breaks the connection, how old stale answers are, how far ahead the clock is."`
 }
 
 // Run sets a fault, clears all, or lists them; what is set then is printed.

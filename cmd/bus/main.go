@@ -18,10 +18,18 @@ import (
 )
 
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Serve the kiosks until stopped."`
-	Station stationCommand `cmd:"" help:"Stations: the kiosks that may talk to this bus."`
-	Status  statusCommand  `cmd:"" help:"Show the counters of the bus that is serving."`
-	Fault   faultCommand   `cmd:"" help:"Script faults of the bus that is serving."`
+	Serve     serveCommand     `cmd:"" help:"Serve the kiosks until stopped."`
+	Station   stationCommand   `cmd:"" help:"Stations: the kiosks that may talk to this bus."`
+	Status    statusCommand    `cmd:"" help:"Show the counters of the bus that is serving."`
+	Fault     faultCommand     `cmd:"" help:"Script faults of the bus that is serving."`
+	Member    memberCommand    `cmd:"" help:"Members and subsystems."`
+	Service   serviceCommand   `cmd:"" help:"Services."`
+	Right     rightCommand     `cmd:"" help:"Rights to call services."`
+	Trust     trustCommand     `cmd:"" help:"The trust bundle for cards."`
+	Catalogue catalogueCommand `cmd:"" help:"The catalogue of services that kiosks take from here."`
+	Log       logCommand       `cmd:"" help:"The message log."`
+	Stats     statsCommand     `cmd:"" help:"Statistics by agency, service and month."`
+	OpenAPI   openAPICommand   `cmd:"" name:"openapi" help:"Print the description of the kiosks' service."`
 
 	Revoke      revokeCommand      `cmd:"" help:"Take a certificate back."`
 	Revocations revocationsCommand `cmd:"" help:"Write the signed list of certificates that were taken back."`

@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 
 	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 )
@@ -24,6 +26,12 @@ type serveCommand struct {
 	Instance string `default:"AZ-TEST" help:"X-Road instance."`
 	Member   string `default:"10001" help:"X-Road member of the bus."`
 	Dialect  string `enum:"old,new" default:"new" help:"Spelling of X-Road errors: old (to 7.7) or new (from 7.8)."`
+
+	Rate       float64 `help:"Submissions a second that are admitted; 0 admits all."`
+	DurableLog bool    `help:"Sync each entry of the message log before its answer leaves."`
+	TSA        string  `help:"URL of a time-stamping authority (RFC 3161) for heads of the message log."`
+	Trust      string  `type:"path" help:"Trust bundle for cards to take over at the start, as bus trust set does."`
+	TrustKey   string  `type:"path" help:"Public key of the bundle's operator in PEM; none for development."`
 }
 
 // Run serves until ctx ends.
@@ -43,6 +51,9 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.takeTrust(reg); err != nil {
+		return err
+	}
 	book, err := ledger.OpenFile(c.ledger())
 	if err != nil {
 		return err
@@ -56,6 +67,7 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	s, err := server.New(ctx, server.Config{
+		Rate: c.Rate, DurableLog: c.DurableLog, Stamper: c.stamper(),
 		Registry: reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
 		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
 	})
@@ -76,6 +88,23 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	log.Info("serving", "address", l.Addr().String())
 	defer log.Info("stopped")
 	return s.Run(ctx, l, control)
+}
+
+// takeTrust takes the bundle over when one is named.
+func (c serveCommand) takeTrust(reg *registry.Registry) error {
+	if c.Trust == "" {
+		return nil
+	}
+	_, err := setTrust(reg, c.Trust, c.TrustKey)
+	return err
+}
+
+// stamper is the time-stamping authority, or nil.
+func (c serveCommand) stamper() msglog.Stamper {
+	if c.TSA == "" {
+		return nil
+	}
+	return msglog.TSA{URL: c.TSA, Client: &http.Client{}}
 }
 
 func (c serveCommand) openLog() (*slog.Logger, func() error, error) {

@@ -33,5 +33,19 @@ func (c statusCommand) Run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(w, "look-ups\t%d\n", st.Lookups)
 	fmt.Fprintf(w, "stations\t%d\n", st.Stations)
 	fmt.Fprintf(w, "faults set\t%d\n", len(st.Faults))
+	fmt.Fprintf(w, "chip evidence\t%s\n", evidence(st.Evidence))
 	return w.Flush()
+}
+
+// evidence says whether cards are checked, and against what.
+func evidence(t server.TrustState) string {
+	switch {
+	case t.Error != "":
+		return "not checked, requests are refused: " + t.Error
+	case !t.Checked:
+		return "not checked: no trust bundle"
+	case t.Development:
+		return fmt.Sprintf("checked with bundle %d, for development", t.Version)
+	}
+	return fmt.Sprintf("checked with bundle %d of %s", t.Version, t.Issued.UTC().Format("2006-01-02"))
 }

@@ -82,6 +82,7 @@ type Consent struct {
 type Evidence struct {
 	Protocol    string            // such as "PACE-ECDH-GM-AES128-P256", empty without a card
 	CardAccess  []byte            // EF.CardAccess, ICAO 9303-11, 9.2.1
+	COM         []byte            // EF.COM, ICAO 9303-10, 4.6.1; unsigned
 	SOD         []byte            // EF.SOD, ICAO 9303-10, 4.7.1
 	Groups      map[string][]byte // the data groups read, by name: "DG1"
 	AAChallenge []byte            // Active Authentication, ICAO 9303-11, 6.1

@@ -54,6 +54,7 @@ type wireConsent struct {
 type wireEvidence struct {
 	Protocol    string            `json:"protocol,omitempty"`
 	CardAccess  []byte            `json:"card_access,omitempty"`
+	COM         []byte            `json:"com,omitempty"`
 	SOD         []byte            `json:"sod,omitempty"`
 	Groups      map[string][]byte `json:"groups,omitempty"`
 	AAChallenge []byte            `json:"aa_challenge,omitempty"`

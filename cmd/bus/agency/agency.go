@@ -104,6 +104,9 @@ func (a *Agencies) Lookup(service string, question []byte, now time.Time) Answer
 
 var finShape = regexp.MustCompile(`^[0-9A-HJ-NP-Z]{7}$`)
 
+// ValidFIN says whether s has the shape of a FIN.
+func ValidFIN(s string) bool { return finShape.MatchString(s) }
+
 func (a *Agencies) contract(fin string, now time.Time) Answer {
 	if !finShape.MatchString(fin) {
 		return no(http.StatusBadRequest, ReasonBadFIN)

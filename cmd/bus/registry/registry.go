@@ -46,8 +46,10 @@ var Name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.=-]{0,63}$`)
 
 // A Registry is the folder of one bus.
 type Registry struct {
-	dir  string
-	keys *Keys
+	dir       string
+	keys      *Keys
+	directory directoryCache
+	trust     trustCache
 }
 
 // A Station is a kiosk that the bus knows.
@@ -94,6 +96,35 @@ func Open(dir string) (*Registry, error) {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
 	return r, nil
+}
+
+// Dir is the folder.
+func (r *Registry) Dir() string { return r.dir }
+
+// Secret returns the bus's 32 random bytes of a name, made at the first call
+// and kept for ever: what keyed hashes are made with.
+func (r *Registry) Secret(name string) ([]byte, error) {
+	var secret []byte
+	err := r.locked(func() error {
+		path := filepath.Join(r.dir, name+".secret")
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			secret = make([]byte, 32)
+			_, _ = rand.Read(secret) // never fails, see crypto/rand
+			return replace(path, []byte(hex.EncodeToString(secret)+"\n"))
+		}
+		if err != nil {
+			return err
+		}
+		if secret, err = hex.DecodeString(strings.TrimSpace(string(b))); err != nil || len(secret) != 32 {
+			return errors.New("damaged file")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", name, err)
+	}
+	return secret, nil
 }
 
 // Keys are the bus's own.
@@ -232,16 +263,51 @@ func (r *Registry) Enrol(station, secret string, org Organisation, csr []byte, n
 			return err
 		}
 		s.Code = nil
-		s.Certificates = append([]Certificate{{
-			Serial:   hex.EncodeToString(cert.SerialNumber.Bytes()),
-			NotAfter: cert.NotAfter, Key: cert.RawSubjectPublicKeyInfo,
-		}}, s.Certificates...)
+		s.remember(cert)
 		return r.store(s)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
 	return cert, nil
+}
+
+// Renew issues a further certificate to the station that holds one, for a new
+// request. RFC 7030, 4.2.2. Both are good until each one's end. The request's
+// key must be a new one or that of the certificate; its subject isn't looked at.
+// Errors: ErrUnknown when the certificate is no longer held, ErrCSR.
+func (r *Registry) Renew(held *x509.Certificate, org Organisation, csr []byte, now time.Time) (*x509.Certificate, error) {
+	var cert *x509.Certificate
+	err := r.locked(func() error {
+		name, ok := r.Holds(held)
+		if !ok || now.After(held.NotAfter) {
+			return ErrUnknown
+		}
+		s, err := r.Station(name)
+		if err != nil {
+			return err
+		}
+		key, err := checkCSR(csr)
+		if err != nil {
+			return err
+		}
+		if cert, err = r.keys.issueStation(name, org, key, now); err != nil {
+			return err
+		}
+		s.remember(cert)
+		return r.store(s)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("renew: %w", err)
+	}
+	return cert, nil
+}
+
+func (s *Station) remember(cert *x509.Certificate) {
+	s.Certificates = append([]Certificate{{
+		Serial:   hex.EncodeToString(cert.SerialNumber.Bytes()),
+		NotAfter: cert.NotAfter, Key: cert.RawSubjectPublicKeyInfo,
+	}}, s.Certificates...)
 }
 
 // fits compares in constant time. A nil code fits nothing.

@@ -20,14 +20,15 @@ var ErrNotServing = errors.New("bus is not serving")
 
 // Status is what the bus tells its operator: counters, nothing personal.
 type Status struct {
-	Since      time.Time `json:"since"`      // of this process
-	Accepted   int64     `json:"accepted"`   // submissions in the ledger
-	Effects    int64     `json:"effects"`    // decisions in the ledger, at most one for each
-	Duplicates int64     `json:"duplicates"` // submissions answered again, since then
-	Refused    int64     `json:"refused"`    // envelopes not accepted, since then
-	Lookups    int64     `json:"lookups"`    // since then
-	Stations   int       `json:"stations"`
-	Faults     []Fault   `json:"faults"`
+	Since      time.Time  `json:"since"`      // of this process
+	Accepted   int64      `json:"accepted"`   // submissions in the ledger
+	Effects    int64      `json:"effects"`    // decisions in the ledger, at most one for each
+	Duplicates int64      `json:"duplicates"` // submissions answered again, since then
+	Refused    int64      `json:"refused"`    // envelopes not accepted, since then
+	Lookups    int64      `json:"lookups"`    // since then
+	Stations   int        `json:"stations"`
+	Faults     []Fault    `json:"faults"`
+	Evidence   TrustState `json:"evidence"` // whether chips are checked, and against what
 }
 
 // Status is how the bus stands now.
@@ -39,6 +40,7 @@ func (s *Server) Status() (Status, error) {
 	return Status{
 		Since: s.since, Accepted: s.accepted.Load(), Effects: s.effects.Load(), Duplicates: s.duplicates.Load(),
 		Refused: s.refused.Load(), Lookups: s.lookups.Load(), Stations: len(stations), Faults: s.faults.list(),
+		Evidence: s.trustState(),
 	}, nil
 }
 

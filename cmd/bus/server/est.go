@@ -29,14 +29,8 @@ func (s *Server) simpleEnroll(w *recorder, r *http.Request) {
 		challenge(w)
 		return
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCSR))
-	if err != nil {
-		http.Error(w, "request too long", http.StatusRequestEntityTooLarge)
-		return
-	}
-	csr, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-	if err != nil {
-		http.Error(w, "body is not base64", http.StatusBadRequest)
+	csr, ok := readCSR(w, r)
+	if !ok {
 		return
 	}
 	org := registry.Organisation{Member: s.Provider.member(), Subsystem: s.Provider.Subsystem}
@@ -53,6 +47,50 @@ func (s *Server) simpleEnroll(w *recorder, r *http.Request) {
 		w.station = station
 		s.writeCerts(w, "application/pkcs7-mime; smime-type=certs-only", cert)
 	}
+}
+
+// simpleReenroll gives a station that comes with its certificate a further one. RFC
+// 7030, 4.2.2. The old one stays good until its end, so nothing is lost when the
+// answer is.
+func (s *Server) simpleReenroll(w *recorder, r *http.Request) {
+	if len(r.TLS.PeerCertificates) == 0 {
+		http.Error(w, "no client certificate", http.StatusUnauthorized)
+		return
+	}
+	csr, ok := readCSR(w, r)
+	if !ok {
+		return
+	}
+	org := registry.Organisation{Member: s.Provider.member(), Subsystem: s.Provider.Subsystem}
+	held := r.TLS.PeerCertificates[0]
+	cert, err := s.Registry.Renew(held, org, csr, time.Now())
+	switch {
+	case errors.Is(err, registry.ErrUnknown):
+		http.Error(w, "certificate is not held any more", http.StatusForbidden)
+	case errors.Is(err, registry.ErrCSR):
+		http.Error(w, "certificate request refused", http.StatusBadRequest)
+	case err != nil:
+		s.Log.Error("renewal failed", "err", err)
+		http.Error(w, "registry failed", http.StatusInternalServerError)
+	default:
+		w.station = held.Subject.CommonName
+		s.writeCerts(w, "application/pkcs7-mime; smime-type=certs-only", cert)
+	}
+}
+
+// readCSR reads the body of an enrolment. When ok is false it has answered.
+func readCSR(w http.ResponseWriter, r *http.Request) (csr []byte, ok bool) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCSR))
+	if err != nil {
+		http.Error(w, "request too long", http.StatusRequestEntityTooLarge)
+		return nil, false
+	}
+	csr, err = base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		http.Error(w, "body is not base64", http.StatusBadRequest)
+		return nil, false
+	}
+	return csr, true
 }
 
 func challenge(w http.ResponseWriter) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"kosk/device/request"
 )
 
 // The scripted faults. They act on what the operator names: "intake" (the
@@ -18,12 +20,15 @@ const (
 	faultSlow             = "slow"              // the answer takes its time
 	faultWrongSchema      = "wrong-schema"      // applies, answers with JSON of another shape
 	faultRefuse           = "refuse"            // says no
+	faultStale            = "stale"             // answers with what was true before
+	faultDuplicate        = "duplicate"         // does it twice, as if it had been delivered twice
+	faultClockSkew        = "clock-skew"        // the bus's clock is wrong, in v1/time and Date
 	FaultWrongCertificate = "wrong-certificate" // the listener shows a stranger's certificate
 )
 
 // Faults are the names of all.
 func Faults() []string {
-	return []string{faultLostAnswer, faultDown, faultSlow, faultWrongSchema, faultRefuse, FaultWrongCertificate}
+	return []string{faultLostAnswer, faultDown, faultSlow, faultWrongSchema, faultRefuse, faultStale, faultDuplicate, faultClockSkew, FaultWrongCertificate}
 }
 
 // A Fault is one that is set.
@@ -31,11 +36,17 @@ type Fault struct {
 	Name    string        `json:"name"`
 	Service string        `json:"service,omitempty"`
 	Times   int           `json:"times,omitempty"` // how often still; 0: until it is cleared
-	Delay   time.Duration `json:"delay,omitempty"` // of slow, and before lost-answer breaks; nanoseconds
+	Delay   time.Duration `json:"delay,omitempty"` // of slow, before lost-answer breaks, how old stale is, how far ahead the clock; nanoseconds
 }
 
 // slowDelay is how long "slow" takes when no delay is given.
 const slowDelay = 3 * time.Second
+
+// How old stale answers are and how far the clock is ahead, when no delay is given.
+const (
+	staleAge  = 90 * 24 * time.Hour
+	clockSkew = 10 * time.Minute
+)
 
 // faults are those that are set, the oldest first.
 type faults struct {
@@ -50,14 +61,20 @@ func (f *faults) add(fault Fault) error {
 	if !slices.Contains(Faults(), fault.Name) {
 		return fmt.Errorf("no fault is called %q", fault.Name)
 	}
-	if fault.Times < 0 || fault.Delay < 0 {
+	if fault.Times < 0 || fault.Delay < 0 && fault.Name != faultClockSkew {
 		return fmt.Errorf("times and delay can't be negative")
 	}
 	if fault.Name == faultSlow && fault.Delay == 0 {
 		fault.Delay = slowDelay
 	}
-	if fault.Name == FaultWrongCertificate {
-		fault.Service = "" // the listener has one certificate for all
+	if fault.Name == faultStale && fault.Delay == 0 {
+		fault.Delay = staleAge
+	}
+	if fault.Name == faultClockSkew && fault.Delay == 0 {
+		fault.Delay = clockSkew
+	}
+	if fault.Name == FaultWrongCertificate || fault.Name == faultClockSkew {
+		fault.Service = "" // the bus has one certificate and one clock for all
 	}
 	f.change(func() { f.set = append(f.set, fault) })
 	return nil
@@ -139,6 +156,52 @@ func (s *Server) disturbed(m *message, service string, names ...string) bool {
 		return true
 	}
 	return false
+}
+
+// now is the bus's clock as it tells it, which a fault may have set wrong. What the
+// bus writes down itself never follows the fault.
+func (s *Server) now() time.Time {
+	now := time.Now()
+	if f, ok := s.faults.take(faultClockSkew, ""); ok {
+		s.Log.Info("fault acts", "fault", faultClockSkew)
+		return now.Add(f.Delay)
+	}
+	return now
+}
+
+// asOf is of when an agency's data are: now, unless they are stale.
+func (s *Server) asOf(service string) time.Time {
+	now := time.Now()
+	if f, ok := s.faults.take(faultStale, service); ok {
+		s.Log.Info("fault acts", "fault", faultStale, "service", service)
+		return now.Add(-f.Delay)
+	}
+	return now
+}
+
+// goneStale answers a question about a submission as if nothing had come of it yet,
+// when that fault is set.
+func (s *Server) goneStale(m *message, id request.ID) bool {
+	if !s.faults.has(faultStale, serviceCode) {
+		return false
+	}
+	e, body, err := s.Ledger.Get(m.req.Context(), submissionKey(m.id))
+	if err != nil {
+		return false
+	}
+	station, sealed, err := unpackSubmission(body)
+	if err != nil || station != m.station {
+		return false
+	}
+	receipt, err := s.receipt(id, e, sealed)
+	if _, ok := s.faults.take(faultStale, serviceCode); err != nil || !ok {
+		return false
+	}
+	s.Log.Info("fault acts", "fault", faultStale, "service", serviceCode, "id", m.id)
+	st := standing{State: stateAccepted, Receipt: receipt}
+	m.Header().Set("ETag", st.tag())
+	writeJSON(m, http.StatusOK, st)
+	return true
 }
 
 // atAgency lets faults act on an agency's work on a request: down holds it

@@ -50,36 +50,66 @@ type standing struct {
 	Reason  string           `json:"reason,omitempty"`
 }
 
-// provide routes the provider's calls by method and path.
-func (s *Server) provide(m *message) {
-	parts := strings.Split(m.path, "/")
-	route := m.req.Method + " " + parts[0]
-	if len(parts) > 1 {
-		route += "/" + parts[1]
-	}
-	switch {
-	case route == "PUT v1/submissions" && len(parts) == 3:
-		m.call = "submit"
-		s.submission(m, parts[2], s.put)
-	case route == "GET v1/submissions" && len(parts) == 3:
-		m.call = "standing"
-		s.submission(m, parts[2], s.get)
-	case route == "POST v1/lookups" && len(parts) == 3:
-		m.call = "lookup"
-		s.lookup(m, parts[2])
-	case route == "GET v1/time" && len(parts) == 2:
-		m.call = "time"
-		writeJSON(m, http.StatusOK, map[string]time.Time{"time": time.Now().UTC()})
-	case route == "GET v1/keys" && len(parts) == 2:
-		m.call = "keys"
-		s.publicKeys(m)
-	default:
-		writeReason(m, http.StatusNotFound, reasonUnknownCall)
+// Version of the intake's description; its first number stands in every path. See
+// README.md for when it changes.
+const Version = "1.1.0"
+
+// A route is one call of the intake.
+type route struct {
+	registry.Endpoint
+	call   string
+	answer func(s *Server, m *message, arg string) // arg is what the path's * stands for
+}
+
+// routes are all calls of the intake. The description in openapi.json has the same.
+func routes() []route {
+	return []route{
+		{registry.Endpoint{Method: http.MethodPut, Path: "/v1/submissions/*"}, "submit", (*Server).put},
+		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/submissions"}, "standings", (*Server).list},
+		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/submissions/*"}, "standing", (*Server).get},
+		{registry.Endpoint{Method: http.MethodPost, Path: "/v1/lookups/*"}, "lookup", (*Server).lookup},
+		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/catalogue"}, "catalogue", (*Server).catalogue},
+		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/catalogue/delta"}, "catalogue delta", (*Server).catalogueDelta},
+		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/trust"}, "trust", (*Server).trust},
+		{registry.Endpoint{Method: http.MethodPost, Path: "/v1/telemetry"}, "telemetry", (*Server).telemetry},
+		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/time"}, "time", (*Server).time},
+		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/keys"}, "keys", (*Server).publicKeys},
 	}
 }
 
+// Endpoints are those of the intake.
+func Endpoints() []registry.Endpoint {
+	var all []registry.Endpoint
+	for _, r := range routes() {
+		all = append(all, r.Endpoint)
+	}
+	return all
+}
+
+// provide routes the provider's calls by method and path.
+func (s *Server) provide(m *message) {
+	for _, r := range routes() {
+		arg, fits := "", "/"+m.path == r.Path
+		if prefix, ok := strings.CutSuffix(r.Path, "*"); ok {
+			arg, fits = strings.CutPrefix("/"+m.path, prefix)
+			fits = fits && arg != "" && !strings.Contains(arg, "/")
+		}
+		if fits && r.Method == m.req.Method {
+			m.call = r.call
+			r.answer(s, m, arg)
+			return
+		}
+	}
+	writeReason(m, http.StatusNotFound, reasonUnknownCall)
+}
+
+// time tells the bus's time, which is the one that counts.
+func (s *Server) time(m *message, _ string) {
+	writeJSON(m, http.StatusOK, map[string]time.Time{"time": s.now().UTC()})
+}
+
 // publicKeys tells an enrolled kiosk what it seals to and verifies with.
-func (s *Server) publicKeys(m *message) {
+func (s *Server) publicKeys(m *message, _ string) {
 	keys := s.Registry.Keys()
 	receipt, err := x509.MarshalPKIXPublicKey(&keys.Receipt.PublicKey)
 	if err != nil {
@@ -94,14 +124,14 @@ func (s *Server) publicKeys(m *message) {
 }
 
 // submission reads the id of a call about one.
-func (s *Server) submission(m *message, text string, call func(*message, request.ID)) {
+func submission(m *message, text string) (request.ID, bool) {
 	id, err := request.ParseID(text)
 	if err != nil {
 		writeReason(m, http.StatusBadRequest, reasonBadID)
-		return
+		return "", false
 	}
 	m.id = text
-	call(m, id)
+	return id, true
 }
 
 // begin marks the id as being submitted; false when it is already.
@@ -133,8 +163,9 @@ func later(m *message, status int, reason string) {
 }
 
 // put accepts a submission: once for ever under its id.
-func (s *Server) put(m *message, id request.ID) {
-	if s.disturbed(m, serviceCode, faultSlow, faultDown, faultRefuse) {
+func (s *Server) put(m *message, arg string) {
+	id, ok := submission(m, arg)
+	if !ok || s.disturbed(m, serviceCode, faultSlow, faultDown, faultRefuse) {
 		return
 	}
 	select {
@@ -150,6 +181,9 @@ func (s *Server) put(m *message, id request.ID) {
 	}
 	defer s.end(m.id)
 	e, created, ok := s.accept(m, id)
+	if _, twice := s.faults.take(faultDuplicate, serviceCode); ok && twice {
+		e, created, ok = s.accept(m, id) // as if the network had delivered it twice
+	}
 	if !ok || s.disturbed(m, serviceCode, faultLostAnswer, faultWrongSchema) {
 		return
 	}
@@ -183,6 +217,10 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 	}
 	draft, err := s.open(m.body)
 	reason, err := objection(m, id, draft, err)
+	if err == nil && reason == "" {
+		m.person, m.purpose = s.person(draft.Holder.FIN), draft.Service
+		m.evidence, reason, err = s.examine(draft, time.Now())
+	}
 	if err != nil {
 		s.Log.Error("registry failed", "err", err)
 		s.xroadError(m, http.StatusInternalServerError, errInternal, "registry")
@@ -190,6 +228,10 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 	}
 	if reason != "" {
 		s.refused.Add(1)
+		if reason == reasonEvidenceStale { // the bus's own fault
+			later(m, http.StatusServiceUnavailable, reason)
+			return e, false, false
+		}
 		writeReason(m, http.StatusBadRequest, reason)
 		return e, false, false
 	}
@@ -199,6 +241,8 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 		return e, false, false
 	}
 	s.accepted.Add(1)
+	m.used, m.entry = created, e.Seq
+	s.changes.submitted(m.station, m.id, e.Seq)
 	s.work.add(m.id)
 	return e, created, true
 }
@@ -256,13 +300,17 @@ func (s *Server) signCertificate(c request.Certificate) ([]byte, error) {
 }
 
 // get tells how a submission stands, to its own station alone.
-func (s *Server) get(m *message, id request.ID) {
-	if s.disturbed(m, serviceCode, faultSlow, faultDown) {
+func (s *Server) get(m *message, arg string) {
+	id, ok := submission(m, arg)
+	if !ok || s.disturbed(m, serviceCode, faultSlow, faultDown) {
 		return
 	}
 	wait, ok := waitOf(m.req.URL.Query().Get("wait"))
 	if !ok {
 		writeReason(m, http.StatusBadRequest, agency.ReasonBadQuestion)
+		return
+	}
+	if s.goneStale(m, id) {
 		return
 	}
 	flying := s.flying(m.id) // asked first: what ends now is in the ledger
@@ -344,13 +392,14 @@ func waitOf(text string) (time.Duration, bool) {
 	return min(time.Duration(n)*time.Second, longestWait), err == nil
 }
 
-// lookup asks an agency a question that changes nothing.
+// lookup asks an agency a question that changes nothing. Whose data it is about
+// is remembered whatever comes of it.
 func (s *Server) lookup(m *message, service string) {
-	if !agency.Answers(service) {
+	if !agency.Answers(service) && service != LookupAccessLog {
 		writeReason(m, http.StatusNotFound, agency.ReasonUnknownService)
 		return
 	}
-	m.call = "lookup " + service
+	m.call, m.purpose, m.person = "lookup "+service, service, s.about(m.body)
 	s.lookups.Add(1)
 	if s.disturbed(m, service, faultSlow, faultDown, faultRefuse, faultLostAnswer, faultWrongSchema) {
 		return
@@ -359,6 +408,14 @@ func (s *Server) lookup(m *message, service string) {
 		writeReason(m, http.StatusBadRequest, agency.ReasonBadQuestion)
 		return
 	}
-	a := s.agencies.Lookup(service, m.body, time.Now())
+	if service == LookupAccessLog {
+		s.accessLog(m)
+		return
+	}
+	a := s.agencies.Lookup(service, m.body, s.asOf(service))
+	if _, twice := s.faults.take(faultDuplicate, service); twice {
+		a = s.agencies.Lookup(service, m.body, s.asOf(service))
+	}
+	m.used = a.Status == http.StatusOK
 	writeJSON(m, a.Status, a.Body)
 }

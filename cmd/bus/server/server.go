@@ -3,8 +3,8 @@
 // socket for the operator's commands.
 //
 // What was accepted and what took effect stands in the ledger alone; the
-// server can be killed at any moment. Chip evidence in envelopes is carried
-// and not checked here. Start at New and Run.
+// server can be killed at any moment. Who may call what is registry's, which
+// messages there were is msglog's. Start at New and Run.
 package server
 
 import (
@@ -21,7 +21,9 @@ import (
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
+	"kosk/cmd/bus/stats"
 )
 
 // Config is what a server is made of.
@@ -32,6 +34,11 @@ type Config struct {
 	Host     string       // one more name or address for the server's certificate; may be empty
 	Provider Provider
 	Dialect  Dialect // of X-Road-Error
+
+	Rate       float64        // submissions a second that are admitted; 0: all
+	DurableLog bool           // an entry of the message log is synced before its answer leaves
+	Stamper    msglog.Stamper // of the message log's heads; may be nil
+	Told       func(Telling)  // gets every report of a station; must be quick; may be nil
 }
 
 // A Provider is the subsystem that the kiosks' service belongs to.
@@ -50,6 +57,17 @@ type Server struct {
 
 	honest, stranger tls.Certificate
 
+	messages *msglog.Log
+	stats    *stats.Book
+	accesses *accesses
+	changes  *changes
+	pace     *pace
+	tellings *tellings
+	shelf    *shelf
+	facts    registry.Facts
+	secrets  struct{ digest, person []byte }
+	stations atomic.Int64 // registered, as last counted
+
 	submitting chan struct{} // one token for each submission at work
 	accepted   atomic.Int64
 	duplicates atomic.Int64
@@ -59,7 +77,8 @@ type Server struct {
 
 	failed chan error // the ledger's ErrUnknown: the process must end
 
-	mu       sync.Mutex // guards inFlight and conns
+	mu       sync.Mutex           // guards all below
+	lastSeen map[string]time.Time // stations
 	inFlight map[string]bool
 	conns    map[net.Conn]struct{}
 }
@@ -81,7 +100,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{
 		Config: c, faults: newFaults(), since: time.Now().UTC(),
 		submitting: make(chan struct{}, maxSubmitting), failed: make(chan error, 1),
-		inFlight: map[string]bool{}, conns: map[net.Conn]struct{}{},
+		inFlight: map[string]bool{}, conns: map[net.Conn]struct{}{}, lastSeen: map[string]time.Time{},
+		accesses: &accesses{all: map[string][]access{}}, changes: newChanges(), pace: newPace(c.Rate),
+		shelf: &shelf{dir: c.Registry.Dir()},
 	}
 	s.agencies = agency.New(s.signCertificate)
 	var err error
@@ -89,6 +110,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, fmt.Errorf("new server: %w", err)
 	}
 	if s.stranger, err = registry.Stranger(s.since, c.Host); err != nil {
+		return nil, fmt.Errorf("new server: %w", err)
+	}
+	if err := s.openFiles(); err != nil {
 		return nil, fmt.Errorf("new server: %w", err)
 	}
 	s.work = newWork()
@@ -108,14 +132,18 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	intake.ConnState = s.track
 	commands := s.httpServer(ctx, s.control())
 
-	var all sync.WaitGroup
+	var all, keeping sync.WaitGroup
+	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopKeeping()
+	keeping.Go(func() { s.keepFiles(keep) })
 	all.Go(func() { cancel(intake.ServeTLS(kiosks, "", "")) })
 	all.Go(func() { cancel(commands.Serve(control)) })
 	all.Go(func() { s.runWork(ctx) })
+	var failed error
 	select {
 	case <-ctx.Done():
-	case err := <-s.failed:
-		cancel(err)
+	case failed = <-s.failed:
+		cancel(failed)
 	}
 	// Every request's context comes from ctx: long polls end by themselves.
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
@@ -126,8 +154,20 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 		}
 	}
 	all.Wait()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, http.ErrServerClosed) {
-		return fmt.Errorf("serve: %w", cause)
+	stopKeeping() // the last answers are in the log
+	keeping.Wait()
+	if failed == nil {
+		select {
+		case failed = <-s.failed: // it failed while it was ending
+		default:
+		}
+	}
+	cause := context.Cause(ctx)
+	if failed != nil || errors.Is(cause, context.Canceled) || errors.Is(cause, http.ErrServerClosed) {
+		cause = failed
+	}
+	if err := errors.Join(cause, s.stats.Save(), s.messages.Close()); err != nil {
+		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
 }
@@ -191,6 +231,8 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/est/cacerts", s.logged("est.cacerts", s.caCerts))
 	mux.HandleFunc("POST /.well-known/est/simpleenroll", s.logged("est.simpleenroll", s.simpleEnroll))
+	mux.HandleFunc("POST /.well-known/est/simplereenroll", s.logged("est.simplereenroll", s.simpleReenroll))
+	mux.HandleFunc("GET /listClients", s.logged("listClients", s.listClients))
 	mux.HandleFunc("/r1/", s.logged("", s.message))
 	return mux
 }

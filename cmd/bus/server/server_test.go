@@ -138,6 +138,10 @@ func (b *bench) httpClient(certs ...tls.Certificate) *http.Client {
 	return &http.Client{Transport: tr, Timeout: 30 * time.Second}
 }
 
+func certificate(cert *x509.Certificate, key *ecdsa.PrivateKey) tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
+}
+
 func csr(t testing.TB, key crypto.Signer) string {
 	t.Helper()
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
@@ -230,6 +234,12 @@ func (k *kiosk) ask(method, path string, body []byte, header ...string) (*http.R
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		k.t.Fatal(err)
+	}
+	own, intake := strings.CutPrefix(path, base)
+	if intake && !bytes.HasPrefix(b, []byte(`["unexpected"]`)) { // the fault wrong-schema
+		if err := describe(k.t).check(method, own, resp, b); err != nil {
+			k.t.Error(err)
+		}
 	}
 	var v map[string]any
 	if len(b) > 0 {

@@ -100,7 +100,7 @@ func (s *Server) replay(ctx context.Context) error {
 			s.effects.Add(1)
 			delete(open, id)
 		}
-		return nil
+		return s.replayChange(ctx, e)
 	})
 	for _, id := range order {
 		if open[id] {
@@ -171,6 +171,11 @@ func (s *Server) perform(ctx context.Context, id string, tokens chan struct{}) e
 			return err
 		}
 	}
+	if _, twice := s.faults.take(faultDuplicate, draft.Service); twice {
+		if err := s.record(ctx, id, decision); err != nil {
+			return err
+		}
+	}
 	return s.record(ctx, id, decision)
 }
 
@@ -192,11 +197,12 @@ func (s *Server) record(ctx context.Context, id string, d agency.Decision) error
 	if err := w.Close(); err != nil {
 		return err
 	}
-	_, created, err := s.Ledger.Append(ctx, outcomeKey(id), sealed.Bytes())
+	e, created, err := s.Ledger.Append(ctx, outcomeKey(id), sealed.Bytes())
 	if errors.Is(err, ledger.ErrConflict) {
 		return nil
 	}
 	if created {
+		s.changes.decided(id, e.Seq)
 		s.effects.Add(1)
 		s.Log.Info("decided", "id", id, "outcome", d.Outcome != nil, "reason", d.Reason)
 	}

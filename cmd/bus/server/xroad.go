@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha512"
 	"encoding/base64"
@@ -11,10 +12,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"kosk/cmd/bus/msglog"
+	"kosk/cmd/bus/registry"
 	"kosk/device/request"
 )
 
@@ -35,6 +40,8 @@ const (
 	errAccessDenied  = "Server.ServerProxy.AccessDenied"
 	errUnknownMember = "Server.ServerProxy.UnknownMember"
 	errUnknownSvc    = "Server.ServerProxy.UnknownService"
+	errDisabled      = "Server.ServerProxy.ServiceDisabled"
+	errLogging       = "Server.ServerProxy.LoggingFailed"
 	errServiceFailed = "Server.ServerProxy.ServiceFailed.HttpError"
 	errNetwork       = "Server.ServerProxy.NetworkError"
 	errInternal      = "Server.ServerProxy.InternalError"
@@ -62,6 +69,17 @@ type message struct {
 	req  *http.Request
 	path string // after the service code, without its first slash
 	body []byte
+
+	directory *registry.Directory
+	client    string // "GOV/10001/KIOSK-001"
+	provider  string // "GOV/10001/kiosk"
+	code      string // of the service
+	service   string // as the log names it
+	person    string // keyed hash of whose data it is about
+	purpose   string // a service's id
+	used      bool   // it counts as a use of purpose
+	entry     uint64 // of the ledger
+	evidence  string // how far the chip is believed
 }
 
 // xroadError answers as the bus itself. PR-REST, 4.6.
@@ -97,11 +115,75 @@ func (s *Server) message(w *recorder, r *http.Request) {
 	} else {
 		h.Set("X-Road-Id", uuid())
 	}
-	if !s.address(m) || !s.authenticate(m) || !s.readBody(m) {
+	s.logMessage(m, func() {
+		if !s.address(m) || !s.authenticate(m) || !s.allow(m) || !s.admit(m) || !s.readBody(m) {
+			return
+		}
+		h.Set("X-Road-Request-Hash", requestHash(r, m.body))
+		if isMeta(m.code) {
+			s.meta(m)
+			return
+		}
+		s.provide(m)
+	})
+}
+
+// logMessage holds an answer back until it stands in the message log. A bus that
+// can't log does nothing at all; when the log fails after something was done, the
+// client hears that the outcome is unknown, and asks.
+func (s *Server) logMessage(m *message, answer func()) {
+	if err := s.messages.Broken(); err != nil {
+		s.xroadError(m, http.StatusInternalServerError, errLogging, "message log")
 		return
 	}
-	h.Set("X-Road-Request-Hash", requestHash(r, m.body))
-	s.provide(m)
+	m.hold()
+	answered := false
+	defer func() {
+		if !answered { // the connection breaks: the client never sees this answer
+			m.status = 0
+			s.logEntry(m)
+		}
+	}()
+	answer()
+	answered = true
+	if !s.logEntry(m) {
+		m.drop()
+		s.xroadError(m, http.StatusInternalServerError, errLogging, "message log")
+	}
+	m.release()
+}
+
+var plainID = regexp.MustCompile(`^[A-Za-z0-9.:-]{1,64}$`)
+
+// plain keeps an id of the client's in the log when it looks like one: it may
+// write anything there, a name as well.
+func (s *Server) plain(id string) string {
+	if id == "" || plainID.MatchString(id) {
+		return id
+	}
+	return "hmac:" + keyed(s.secrets.digest, []byte(id))
+}
+
+// logEntry writes a message and its answer into the log.
+func (s *Server) logEntry(m *message) bool {
+	h := m.Header()
+	e := msglog.Entry{
+		Request: h.Get("X-Road-Request-Id"), Message: s.plain(m.req.Header.Get("X-Road-Id")), Issue: s.plain(m.req.Header.Get("X-Road-Issue")),
+		Client: m.client, Service: m.service, Call: m.call, Submission: m.id,
+		AskedBytes: len(m.body), Asked: keyed(s.secrets.digest, m.body),
+		AnswerBytes: m.held.Len(), Answer: keyed(s.secrets.digest, m.held.Bytes()),
+		Status: m.status, Error: h.Get("X-Road-Error"),
+		Person: m.person, Purpose: m.purpose, LedgerSeq: m.entry, EvidenceSays: m.evidence,
+	}
+	if m.used {
+		e.UsedAgency, e.UsedService = s.countedAs(m.purpose)
+	}
+	if _, err := s.messages.Append(e); err != nil {
+		s.Log.Error("message log failed", "err", err)
+		s.fail(err)
+		return false
+	}
+	return true
 }
 
 // address checks that the path names our service. PR-REST, 4.1.
@@ -115,29 +197,82 @@ func (s *Server) address(m *message) bool {
 		}
 		parts[i] = part
 	}
-	p := s.Provider
-	switch {
-	case len(parts) < 5:
+	if len(parts) < 5 {
 		s.xroadError(m, http.StatusBadRequest, errBadRequest, "path names no service")
 		return false
-	case parts[0] != p.Instance || parts[1] != p.Class || parts[2] != p.Member || parts[3] != p.Subsystem:
-		s.xroadError(m, http.StatusInternalServerError, errUnknownMember, "no such subsystem")
-		return false
-	case parts[4] != serviceCode || len(parts) < 6:
-		s.xroadError(m, http.StatusInternalServerError, errUnknownSvc, "no such service")
+	}
+	d, err := s.directory()
+	if err != nil {
+		s.Log.Error("registry failed", "err", err)
+		s.xroadError(m, http.StatusInternalServerError, errInternal, "directory")
 		return false
 	}
-	m.path = parts[5]
+	m.directory, m.provider, m.code = d, strings.Join(parts[1:4], "/"), parts[4]
+	if parts[0] != s.Provider.Instance || !d.HasSubsystem(m.provider) {
+		s.xroadError(m, http.StatusInternalServerError, errUnknownMember, "no such subsystem")
+		return false
+	}
+	m.service = m.provider + "/" + m.code
+	if len(parts) == 6 {
+		m.path = parts[5]
+	}
+	if !isMeta(m.code) && !s.callable(m, len(parts) == 6) {
+		return false
+	}
 	m.Header().Set("X-Road-Service", strings.Join(parts[:5], "/"))
 	return true
 }
 
-// serviceCode of the one service that kiosks use.
-const serviceCode = "intake"
+// callable checks that the service is there and answered here.
+func (s *Server) callable(m *message, path bool) bool {
+	svc := m.directory.Find(m.service)
+	switch {
+	case svc == nil || !path:
+		s.xroadError(m, http.StatusInternalServerError, errUnknownSvc, "no such service")
+	case svc.Disabled != "":
+		s.xroadError(m, http.StatusInternalServerError, errDisabled, "service is disabled: "+svc.Disabled)
+	case m.provider != s.ownProvider() || m.code != serviceCode:
+		s.xroadError(m, http.StatusInternalServerError, errServiceFailed, "service has no address")
+	default:
+		return true
+	}
+	return false
+}
 
-// authenticate checks the station's certificate and that the client it says it
-// is, is itself: a subsystem of the bus's member with the station's name.
-func (s *Server) authenticate(m *message) bool {
+// serviceCode of the one service that kiosks use.
+const serviceCode = registry.Intake
+
+// allow checks the right to a method and path. PR-REST leaves rights to the
+// security server; metaservices need none.
+func (s *Server) allow(m *message) bool {
+	if isMeta(m.code) || m.directory.Allows(m.client, m.service, m.req.Method, "/"+m.path) {
+		return true
+	}
+	s.xroadError(m, http.StatusInternalServerError, errAccessDenied, "request is not allowed")
+	return false
+}
+
+// admit keeps submissions within the limit before their body is read, and tells
+// the station how fast it may go on.
+func (s *Server) admit(m *message) bool {
+	if !strings.HasPrefix(m.path, "v1/submissions") {
+		return true
+	}
+	now := time.Now()
+	after, ok := time.Duration(0), true
+	if m.req.Method == http.MethodPut {
+		after, ok = s.pace.admit(m.station, now)
+	}
+	s.pace.hint(m.Header(), int(s.stations.Load()), now)
+	if !ok {
+		m.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
+		writeReason(m, http.StatusTooManyRequests, reasonBusy)
+	}
+	return ok
+}
+
+// certified checks the station's certificate.
+func (s *Server) certified(m *message) bool {
 	if len(m.req.TLS.PeerCertificates) == 0 {
 		s.xroadError(m, http.StatusInternalServerError, errAuthenticate, "no client certificate")
 		return false
@@ -148,13 +283,26 @@ func (s *Server) authenticate(m *message) bool {
 		return false
 	}
 	m.station = station
+	m.client = s.Provider.Class + "/" + s.Provider.Member + "/" + station
+	s.mu.Lock()
+	s.lastSeen[station] = time.Now().UTC()
+	s.mu.Unlock()
+	return true
+}
+
+// authenticate checks the station's certificate and that the client it says it
+// is, is itself: a subsystem of the bus's member with the station's name.
+func (s *Server) authenticate(m *message) bool {
+	if !s.certified(m) {
+		return false
+	}
 	client := m.req.Header.Get("X-Road-Client")
 	if client == "" {
 		s.xroadError(m, http.StatusBadRequest, errBadRequest, "X-Road-Client is missing")
 		return false
 	}
 	given, err := url.PathUnescape(client)
-	if err != nil || given != s.Provider.member()+"/"+station {
+	if err != nil || given != s.Provider.member()+"/"+m.station {
 		s.xroadError(m, http.StatusInternalServerError, errClientID, "X-Road-Client is not the station of the certificate")
 		return false
 	}
@@ -200,19 +348,51 @@ func uuid() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// A recorder remembers what was answered, for the log.
+// A recorder remembers what was answered, for the logs, and can hold it back.
 type recorder struct {
 	http.ResponseWriter
 	status        int
 	call, station string
 	id            string
+	holding       bool
+	held          bytes.Buffer
 }
 
+// WriteHeader is http.ResponseWriter's.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
-	r.ResponseWriter.WriteHeader(status)
+	if !r.holding {
+		r.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Write is http.ResponseWriter's.
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	if r.holding {
+		return r.held.Write(b)
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// hold keeps what is answered from now on in memory.
+func (r *recorder) hold() { r.holding = true }
+
+// drop forgets what is held.
+func (r *recorder) drop() {
+	r.status = 0
+	r.held.Reset()
+}
+
+// release sends what is held.
+func (r *recorder) release() {
+	r.holding = false
+	r.ResponseWriter.WriteHeader(r.status)
+	_, _ = r.ResponseWriter.Write(r.held.Bytes()) // the client may have gone
 }
 
 // Unwrap is for http.ResponseController.

@@ -1,0 +1,77 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestOpensWhatWasSealed(t *testing.T) {
+	key := newKey(t)
+	want := []byte(`{"seq":7}`)
+	sealed, err := Sign("kosk-test", want, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Open("kosk-test", sealed, &key.PublicKey)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("opened %q, %v", got, err)
+	}
+	again, err := Sign("kosk-test", want, key)
+	if err != nil || !bytes.Equal(again, sealed) {
+		t.Errorf("sealing twice differs: %v", err)
+	}
+}
+
+func TestRefusesEveryOtherThing(t *testing.T) {
+	key := newKey(t)
+	sealed, err := Sign("kosk-test", []byte(`{"seq":7}`), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range sealed {
+		changed := bytes.Clone(sealed)
+		changed[i] ^= 1
+		if got, err := Open("kosk-test", changed, &key.PublicKey); err == nil {
+			t.Fatalf("byte %d changed: opened %q", i, got)
+		}
+	}
+	if _, err := Open("kosk-other", sealed, &key.PublicKey); !errors.Is(err, ErrSeal) {
+		t.Errorf("another kind: %v", err)
+	}
+	if _, err := Open("kosk-test", sealed, &newKey(t).PublicKey); !errors.Is(err, ErrSeal) {
+		t.Errorf("another key: %v", err)
+	}
+	if _, err := Open("kosk-test", []byte(string(sealed)+strings.Repeat(" {}", 2)), &key.PublicKey); !errors.Is(err, ErrSeal) {
+		t.Errorf("something behind: %v", err)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	key := newKey(f)
+	sealed, err := Sign("kosk-test", []byte(`{}`), key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sealed)
+	f.Add([]byte(`{"payload":"","protected":"","signature":""}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		payload, err := Open("kosk-test", b, &key.PublicKey)
+		if err == nil && string(payload) != "{}" {
+			t.Errorf("opened %q, which was never sealed", payload)
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"kosk/cmd/bus/agency"
+	"kosk/cmd/bus/msglog"
+	"kosk/device/request"
+)
+
+// LookupAccessLog answers who looked at the data of a person.
+const LookupAccessLog = "access.log.by_fin"
+
+// maxAccesses is how many accesses an answer names, the newest ones.
+const maxAccesses = 100
+
+// An access is one look at somebody's data.
+type access struct {
+	At      time.Time `json:"at"`
+	Client  string    `json:"client"`  // the station, as an X-Road identifier
+	Call    string    `json:"call"`    // "submit", or "lookup" and its service
+	Service string    `json:"service"` // what they were asked for
+	Done    bool      `json:"done"`    // an answer with data went out
+}
+
+// accesses are by the keyed hash of whose data it is. They are read from the
+// message log, which is where they are kept.
+type accesses struct {
+	mu  sync.Mutex // guards all
+	all map[string][]access
+}
+
+func (a *accesses) add(e msglog.Entry) {
+	if e.Person == "" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all[e.Person] = append(a.all[e.Person], access{
+		At: e.At, Client: e.Client, Call: e.Call, Service: e.Purpose, Done: e.Status >= 200 && e.Status < 300,
+	})
+}
+
+// of lists the newest accesses of a person, the newest first, and how many there are.
+func (a *accesses) of(person string) (newest []access, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := a.all[person]
+	newest = []access{}
+	for i := len(all) - 1; i >= 0 && len(newest) < maxAccesses; i-- {
+		newest = append(newest, all[i])
+	}
+	return newest, len(all)
+}
+
+// keyed is the name of a text in the log: nobody without the secret can tell
+// whether it stands for one they know.
+func keyed(secret, text []byte) string {
+	h := hmac.New(sha256.New, secret)
+	h.Write(text)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// person is the keyed hash of a FIN, shorter, since it is stored with every access.
+func (s *Server) person(fin string) string {
+	if fin == "" {
+		return ""
+	}
+	return keyed(s.secrets.person, []byte(strings.ToUpper(fin)))[:32]
+}
+
+// about reads whose data a question is about.
+func (s *Server) about(question []byte) string {
+	var q struct {
+		FIN string `json:"fin"`
+	}
+	if json.Unmarshal(question, &q) != nil || !agency.ValidFIN(q.FIN) {
+		return ""
+	}
+	return s.person(q.FIN)
+}
+
+type accessAnswer struct {
+	Data     []request.Datum `json:"data"` // how many there are
+	Register string          `json:"register"`
+	AsOf     time.Time       `json:"as_of"`
+	Accesses []access        `json:"accesses"` // the newest first, a hundred at most
+}
+
+// accessLog answers LookupAccessLog. That it was asked is an access as well.
+func (s *Server) accessLog(m *message) {
+	var q struct {
+		FIN string `json:"fin"`
+	}
+	if json.Unmarshal(m.body, &q) != nil {
+		writeReason(m, http.StatusBadRequest, agency.ReasonBadQuestion)
+		return
+	}
+	if !agency.ValidFIN(q.FIN) {
+		writeReason(m, http.StatusBadRequest, agency.ReasonBadFIN)
+		return
+	}
+	newest, n := s.accesses.of(s.person(q.FIN))
+	writeJSON(m, http.StatusOK, accessAnswer{
+		Data:     []request.Datum{{ID: "count", Value: strconv.Itoa(n)}},
+		Register: "access_log", AsOf: time.Now().UTC().Truncate(time.Second), Accesses: newest,
+	})
+}

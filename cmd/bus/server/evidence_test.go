@@ -1,0 +1,193 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kosk/device/identity"
+	"kosk/device/request"
+	"kosk/drivers/card"
+	"kosk/drivers/card/eid"
+	"kosk/drivers/card/vcard"
+)
+
+// An issuer is a state with its cards, and the bundle that a bus knows it by.
+type issuer struct {
+	pki    *vcard.PKI
+	bundle string
+}
+
+func newIssuer(t *testing.T, version int) issuer {
+	t.Helper()
+	pki, err := vcard.NewPKI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "trust.json")
+	err = identity.WriteBundle(path, identity.Bundle{
+		Version: version, Issued: time.Now(), Development: true, Anchors: pki.Bundle(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issuer{pki, path}
+}
+
+// read reads Aygün's card over the project's own reader code.
+func (i issuer) read(t *testing.T, p vcard.Profile) *card.Chip {
+	t.Helper()
+	c, err := vcard.New(i.pki, vcard.Person{
+		FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", Sex: 'F', DocumentNumber: "AA1234567", CAN: "123456",
+		BirthDate: time.Date(1990, 5, 12, 0, 0, 0, 0, time.UTC), Expires: time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC),
+	}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chip, err := eid.New(nil).ReadHolder(t.Context(), c, "123456", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chip
+}
+
+// evidence is what a kiosk carries of a chip, as device writes it.
+func evidence(c *card.Chip) request.Evidence {
+	e := request.Evidence{
+		Protocol: c.Protocol, CardAccess: c.CardAccess, COM: c.COM, SOD: c.SOD, Groups: map[string][]byte{},
+		AAChallenge: c.ActiveChallenge, AAResponse: c.ActiveResponse, CASecret: c.ChipSecret, CAResponse: c.ChipResponse,
+		MappingKey: c.MappingKey, MappingData: c.MappingData, Security: c.CardSecurity,
+	}
+	for n, g := range c.Groups {
+		e.Groups[fmt.Sprintf("DG%d", n)] = g
+	}
+	return e
+}
+
+func TestEvidence(t *testing.T) {
+	state, stranger := newIssuer(t, 1), newIssuer(t, 1)
+	b := open(t, t.TempDir())
+	if _, err := b.Registry.SetTrust(state.bundle, nil); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := b.Status(); err != nil || !st.Evidence.Checked || st.Evidence.Version != 1 || !st.Evidence.Development {
+		t.Errorf("status %+v, %v", st.Evidence, err)
+	}
+	k := b.station("KIOSK-001")
+	none := func(*request.Draft) {}
+	tests := []struct {
+		name    string
+		from    issuer
+		profile vcard.Profile
+		claimed string
+		change  func(*request.Draft)
+		want    string // "" is accepted
+	}{
+		{"genuine by active authentication", state, vcard.Profile{}, "genuine", none, ""},
+		{"genuine by chip authentication", state, vcard.Profile{ChipAuth: true, NoActive: true}, "genuine", none, ""},
+		{"holder verified", state, vcard.Profile{}, "holder_verified", none, ""},
+		{"less claimed than proved", state, vcard.Profile{}, "authentic", none, ""},
+		{"no key in the chip", state, vcard.Profile{NoActive: true}, "authentic", none, ""},
+		{"nothing claimed, nothing read", state, vcard.Profile{}, "", func(d *request.Draft) { d.Evidence = request.Evidence{} }, ""},
+		{"no key in the chip, genuine claimed", state, vcard.Profile{NoActive: true}, "genuine", none, reasonEvidenceLessAssured},
+		{"no key in the chip, holder verified claimed", state, vcard.Profile{NoActive: true}, "holder_verified", none, reasonEvidenceLessAssured},
+		{"nothing read", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Evidence = request.Evidence{} }, reasonEvidenceMissing},
+		{"no such assurance", state, vcard.Profile{}, "certain", none, reasonEvidenceBadAssurance},
+		{"a copy", state, vcard.Profile{Cloned: true}, "genuine", none, reasonEvidenceClone},
+		{"a copy that claims little", state, vcard.Profile{Cloned: true}, "authentic", none, reasonEvidenceClone},
+		{"no answer of the chip", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Evidence.AAResponse = nil }, reasonEvidenceClone},
+		{"neither question nor answer", state, vcard.Profile{}, "authentic", func(d *request.Draft) {
+			d.Evidence.AAChallenge, d.Evidence.AAResponse = nil, nil
+		}, reasonEvidenceClone},
+		{"another challenge", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Evidence.AAChallenge[0] ^= 1 }, reasonEvidenceClone},
+		{"a changed zone", state, vcard.Profile{TamperedDG1: true}, "genuine", none, reasonEvidenceTampered},
+		{"a group changed on the way", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Evidence.Groups["DG1"][20] ^= 1 }, reasonEvidenceTampered},
+		{"a group that is not signed", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Evidence.Groups["DG9"] = []byte{1} }, reasonEvidenceTampered},
+		{"nonsense", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Evidence.SOD = []byte("nonsense") }, reasonEvidenceUnreadable},
+		{"another state's authority", stranger, vcard.Profile{}, "genuine", none, reasonEvidenceUnknown},
+		{"an expired card", state, vcard.Profile{Expired: true}, "genuine", none, reasonEvidenceExpired},
+		{"somebody else's card", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Holder.FIN = "1QK8M3T" }, reasonEvidenceOtherHolder},
+		{"another document of the same person", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Holder.DocumentNumber = "AA2345678" }, reasonEvidenceOtherHolder},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := draftOf(k, 0)
+			d.Assurance, d.Evidence = tt.claimed, evidence(tt.from.read(t, tt.profile))
+			tt.change(&d)
+			resp, v := k.ask(http.MethodPut, path(d), k.seal(d))
+			switch {
+			case tt.want == "" && resp.StatusCode != http.StatusCreated:
+				t.Errorf("%s %v, want it accepted", resp.Status, v)
+			case tt.want != "" && (resp.StatusCode != http.StatusBadRequest || v["reason"] != tt.want):
+				t.Errorf("%s %v, want %s", resp.Status, v, tt.want)
+			}
+		})
+	}
+}
+
+func TestWithoutABundleNothingIsChecked(t *testing.T) {
+	b := open(t, t.TempDir())
+	k := b.station("KIOSK-001")
+	d := draftOf(k, 0)
+	d.Assurance = "genuine"
+	if resp, v := k.ask(http.MethodPut, path(d), k.seal(d)); resp.StatusCode != http.StatusCreated {
+		t.Errorf("%s %v", resp.Status, v)
+	}
+	if st, err := b.Status(); err != nil || st.Evidence.Checked {
+		t.Errorf("status %+v, %v", st.Evidence, err)
+	}
+	if !strings.Contains(b.log.String(), "chip evidence is not checked") {
+		t.Error("the log doesn't say so")
+	}
+}
+
+func TestTrustBundleIsServedAndNeverGoesBack(t *testing.T) {
+	one, two := newIssuer(t, 1), newIssuer(t, 2)
+	b := open(t, t.TempDir())
+	k := b.station("KIOSK-001")
+	if resp, v := k.ask(http.MethodGet, base+"/v1/trust", nil); resp.StatusCode != http.StatusNotFound || v["reason"] != reasonNoTrust {
+		t.Errorf("none: %s %v", resp.Status, v)
+	}
+	if _, err := b.Registry.SetTrust(two.bundle, nil); err != nil {
+		t.Fatal(err)
+	}
+	resp, v := k.ask(http.MethodGet, base+"/v1/trust", nil)
+	if resp.StatusCode != http.StatusOK || v["version"] != 2.0 {
+		t.Fatalf("%s %v", resp.Status, v)
+	}
+	tag := resp.Header.Get("ETag")
+	if resp, _ := k.ask(http.MethodGet, base+"/v1/trust", nil, "If-None-Match", tag); resp.StatusCode != http.StatusNotModified {
+		t.Errorf("known: %s", resp.Status)
+	}
+	if _, err := b.Registry.SetTrust(one.bundle, nil); err == nil {
+		t.Error("an older bundle is taken")
+	}
+	// The operator begins to sign: from then on unsigned bundles are refused.
+	key := newKey(t)
+	signed := filepath.Join(t.TempDir(), "signed.json")
+	err := identity.WriteSignedBundle(signed, identity.Bundle{Version: 3, Issued: time.Now(), Development: true, Anchors: one.pki.Bundle()}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Registry.SetTrust(signed, &key.PublicKey); err != nil {
+		t.Fatal(err)
+	}
+	resp, v = k.ask(http.MethodGet, base+"/v1/trust", nil)
+	if resp.Header.Get("ETag") == tag || v["signature"] == nil {
+		t.Errorf("the signed one is not served: %v", v)
+	}
+	if _, err := b.Registry.SetTrust(two.bundle, nil); err == nil {
+		t.Error("an unsigned bundle is taken after a signed one")
+	}
+	file, err := os.ReadFile(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now, err := b.Registry.Trust(); err != nil || string(now.File) != string(file) {
+		t.Errorf("not the operator's own bytes: %v", err)
+	}
+}
