@@ -166,7 +166,7 @@ func (p people) certify(who Person, key *ecdsa.PublicKey, signature bool) ([]byt
 		extended = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
 	expires := who.Expires
-	if limit := p.cert.NotAfter; expires.After(limit) {
+	if limit := p.cert.NotAfter; expires.IsZero() || expires.After(limit) {
 		expires = limit
 	}
 	begins := time.Now().AddDate(0, -1, 0)
