@@ -358,6 +358,13 @@ func noise() []byte {
 	return answer
 }
 
+// Commands is how many commands the card has got since it was put in.
+func (c *Card) Commands() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.commands
+}
+
 // takes is how long the line and the chip need for so many bytes.
 func (c *Card) takes(bytes int) time.Duration {
 	d := c.profile.Latency

@@ -117,9 +117,10 @@ func (o *Opener) Open(ctx context.Context) (signer.Signer, error) {
 			return err
 		}
 		tokens, err := o.tokens()
-		if err == nil {
-			found <- tokens
+		if err == nil && (tokens[0] == nil || tokens[1] == nil) {
+			err = o.gone(ctx) // it may have left between the two
 		}
+		found <- tokens
 		return o.explain(ctx, err)
 	})
 	if err != nil {
@@ -219,22 +220,40 @@ func (o *Opener) explain(ctx context.Context, err error) error {
 		return err
 	}
 	cause := causes[code]
-	if spoken(cause) {
-		return fmt.Errorf("%w: %w", cause, err)
+	if !spoken(cause) {
+		if gone := o.gone(ctx); gone != nil {
+			return fmt.Errorf("%w: %w", gone, err)
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), explainTime)
-	defer cancel()
-	switch gone := o.look(ctx); {
-	case errors.Is(gone, card.ErrNoCard):
-		return fmt.Errorf("%w: %w", card.ErrRemoved, err)
-	case gone != nil && ctx.Err() == nil:
-		return fmt.Errorf("%w: %w", gone, err)
+	switch {
 	case cause != nil:
 		return fmt.Errorf("%w: %w", cause, err)
 	case code != 0:
 		return fmt.Errorf("%w: %w", card.ErrProtocol, err)
 	}
 	return err
+}
+
+// gone speaks to the card past the module, and says what befell it: nil when it
+// answers. The daemon itself may not have noticed yet.
+func (o *Opener) gone(ctx context.Context) error {
+	if o.reader == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), explainTime)
+	defer cancel()
+	c, err := o.reader.Connect(ctx)
+	switch {
+	case errors.Is(err, card.ErrNoCard):
+		return fmt.Errorf("%w: %w", card.ErrRemoved, err)
+	case err != nil:
+		return err
+	}
+	defer c.Close()
+	if _, err := transmit(ctx, c, selectMaster); err != nil && !errors.Is(err, card.ErrProtocol) {
+		return err
+	}
+	return nil
 }
 
 // spoken says whether the card itself must have said so.

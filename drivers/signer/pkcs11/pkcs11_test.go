@@ -63,6 +63,7 @@ type desk struct {
 	reader *pcsc.Reader
 	opener *pkcs11.Opener
 	pki    *vcard.PKI
+	in     bool // a card lies in the slot
 }
 
 func newDesk(t testing.TB) *desk {
@@ -107,6 +108,7 @@ func (d *desk) put(c *vcard.Card) {
 	if err := d.slot.Insert(c); err != nil {
 		d.t.Fatal(err)
 	}
+	d.in = true
 	d.await(true)
 }
 
@@ -115,6 +117,7 @@ func (d *desk) remove() {
 	if err := d.slot.Remove(); err != nil {
 		d.t.Fatal(err)
 	}
+	d.in = false
 	d.await(false)
 }
 
@@ -126,7 +129,7 @@ func (d *desk) await(there bool) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if s, err := d.reader.Look(ctx); err == nil && s.Card == there {
+		if s, err := d.reader.Look(ctx); err == nil && s.Reader != "" && s.Card == there {
 			return
 		}
 		select {
@@ -156,30 +159,7 @@ func TestSigner(t *testing.T) {
 			Insert: func(used int) { d.insert(aygun(), vcard.Profile{PINUsed: used}) },
 			Swap:   func() { d.insert(elvin(), vcard.Profile{}) },
 			Remove: d.remove,
-			Stop:   func() { d.must(d.slot.KillDaemon) }, Start: func() { d.must(d.slot.StartDaemon); d.settle() },
+			Stop:   func() { d.must(d.slot.KillDaemon) }, Start: func() { d.must(d.slot.StartDaemon); d.await(d.in) },
 		}
 	})
-}
-
-// settle waits until the daemon lists its reader again.
-func (d *desk) settle() {
-	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		c, err := d.reader.Connect(ctx)
-		if err == nil {
-			c.Close()
-		}
-		if s, lookErr := d.reader.Look(ctx); lookErr == nil && s.Reader != "" && (err == nil || !s.Card) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			d.t.Fatal("the daemon does not come back")
-		}
-	}
 }
