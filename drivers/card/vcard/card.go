@@ -111,20 +111,20 @@ func newCard(pki *PKI, p Person, profile Profile) (*Card, error) {
 		p.Expires = time.Now().AddDate(0, 0, -1)
 	}
 	c := &Card{profile: profile, can: p.CAN}
-	err := c.makeKeys()
-	if err != nil {
+	if err := c.makeKeys(); err != nil {
 		return nil, err
 	}
+	var err error
 	if c.secret, err = icao.MRZSecret(p.DocumentNumber, icao.DateOf(p.BirthDate), icao.DateOf(p.Expires)); err != nil {
 		return nil, err
 	}
-	states, issuer := pki.trusted, pki.people
-	if profile.UnknownSigner {
-		states, issuer = pki.stranger, pki.nobody
+	state, err := pki.state(profile.StateKey, profile.UnknownSigner)
+	if err != nil {
+		return nil, err
 	}
-	state, made := states[profile.StateKey]
-	if !made {
-		return nil, fmt.Errorf("%w: %v", ErrNoKey, profile.StateKey)
+	issuer := pki.people
+	if profile.UnknownSigner {
+		issuer = pki.nobody
 	}
 	if c.files, err = c.issue(state, p); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"sync"
 	"time"
 
 	"kosk/drivers/card/icao"
@@ -20,8 +21,11 @@ import (
 // names that nobody trusts; and an authority for the certificates of persons. Its
 // keys live as long as the process.
 type PKI struct {
-	trusted, stranger map[icao.KeyKind]authority
-	people, nobody    people
+	trusted        map[icao.KeyKind]authority
+	people, nobody people
+
+	mu       sync.Mutex
+	stranger map[icao.KeyKind]authority // guarded by mu; made when a card wants them
 }
 
 // An authority is one certification authority with its document signer.
@@ -39,16 +43,14 @@ var ErrNoKey = errors.New("no key of that kind")
 func NewPKI(kinds ...icao.KeyKind) (*PKI, error) {
 	p := &PKI{trusted: make(map[icao.KeyKind]authority), stranger: make(map[icao.KeyKind]authority)}
 	for _, kind := range append([]icao.KeyKind{icao.KeyP256}, kinds...) {
-		for _, to := range []map[icao.KeyKind]authority{p.trusted, p.stranger} {
-			if _, made := to[kind]; made {
-				continue
-			}
-			a, err := newAuthority(kind)
-			if err != nil {
-				return nil, fmt.Errorf("make pki: %w", err)
-			}
-			to[kind] = a
+		if _, made := p.trusted[kind]; made {
+			continue
 		}
+		a, err := newAuthority(kind)
+		if err != nil {
+			return nil, fmt.Errorf("make pki: %w", err)
+		}
+		p.trusted[kind] = a
 	}
 	var err error
 	if p.people, err = newPeople(); err != nil {
@@ -58,6 +60,26 @@ func NewPKI(kinds ...icao.KeyKind) (*PKI, error) {
 		return nil, fmt.Errorf("make pki: %w", err)
 	}
 	return p, nil
+}
+
+// state is who signs a card: one who is trusted, or a stranger of the same name.
+func (p *PKI) state(kind icao.KeyKind, stranger bool) (authority, error) {
+	a, made := p.trusted[kind]
+	if !made {
+		return a, fmt.Errorf("%w: %v", ErrNoKey, kind)
+	}
+	if !stranger {
+		return a, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, made = p.stranger[kind]
+	if made {
+		return a, nil
+	}
+	a, err := newAuthority(kind)
+	p.stranger[kind] = a
+	return a, err
 }
 
 // Bundle is the certificates of the certification authorities, in DER, that
