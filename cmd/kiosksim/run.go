@@ -15,7 +15,7 @@ type runCommand struct {
 	Out string `default:"out/visit" type:"path" help:"Folder for slips and logs."`
 	Bin string `type:"path" help:"Folder of the programs kiosk, kioskctl and bus; default: beside this one."`
 
-	Card string `default:"none" enum:"none,${profiles}" help:"A card that lies in the slot from the start: ${enum}."`
+	Card   string `default:"none" enum:"none,${profiles}" help:"A card that lies in the slot from the start: ${enum}."`
 	quirks `embed:""`
 }
 
@@ -25,7 +25,8 @@ func (c runCommand) Run(ctx context.Context, out io.Writer) error {
 	display := os.Getenv("DISPLAY")
 	if display == "" {
 		fmt.Fprintln(out, "There is no display: playing the scripted visits on a display of their own.")
-		if err := visitCommand{Out: c.Out, Bin: c.Bin}.Run(ctx, out); err != nil {
+		visits := visitCommand{Out: c.Out, Bin: c.Bin}
+		if err := visits.Run(ctx, out); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(out, "Every visit ended as it should. Pictures, slips, speech and logs: %s\n", c.Out)

@@ -39,6 +39,7 @@ var verdicts = map[string]struct {
 	"hides-pace": {err: []error{identity.ErrTampered}}, "expired": {err: []error{identity.ErrExpired}},
 	"unknown-signer": {err: []error{identity.ErrUnknownSigner}}, "unknown-signer-pss": {err: []error{identity.ErrUnknownSigner}},
 	"foreign":    {err: []error{identity.ErrForeignState}},
+	"other":      {err: []error{card.ErrForeign}},
 	"mute":       {assurance: identity.Genuine}, // only a reader can tell: see TestVisits
 	"silent":     {err: []error{context.DeadlineExceeded}},
 	"pulled-out": {err: []error{card.ErrRemoved}},

@@ -65,6 +65,7 @@ type Profile struct {
 	StateKey  icao.KeyKind // of the state that signs; the PKI must have been made with it
 	ActiveKey icao.KeyKind // of group 15, for Active Authentication
 
+	Other     bool // a card of another kind: knows no application, and no file
 	NoSigning bool // has no signature application, and another answer to reset
 	PINUsed   int  // tries of both PINs that are spent already: 2 leaves the last, 3 is blocked
 	Random    int  // answers with random bytes from the command after so many on; 0 is never
@@ -132,7 +133,7 @@ func newCard(pki *PKI, p Person, profile Profile) (*Card, error) {
 	if c.master, err = c.masterFiles(state); err != nil {
 		return nil, err
 	}
-	if !profile.NoSigning {
+	if !profile.NoSigning && !profile.Other {
 		if c.signing, err = newSigning(issuer, p, profile.PINUsed); err != nil {
 			return nil, err
 		}

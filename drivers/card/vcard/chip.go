@@ -76,6 +76,12 @@ func (c *Card) process(raw []byte) icao.Response {
 }
 
 func (c *Card) run(cmd icao.Command) icao.Response {
+	if c.profile.Other {
+		if cmd.INS == icao.INSSelect || cmd.INS == icao.INSReadBinary {
+			return refuse(icao.SWNotFound)
+		}
+		return refuse(icao.SWUnknownINS)
+	}
 	if !c.chip.application && c.chip.session == nil && c.signing != nil {
 		switch cmd.INS {
 		case insRecord, insVerify, insChange, insUnblock, insSecure, icao.INSInternalAuthenticate, icao.INSGetChallenge:

@@ -64,6 +64,7 @@ func Profiles() []Named {
 		Named{"unknown-signer-pss", Profile{UnknownSigner: true, StateKey: icao.KeyPSS}},
 		Named{"expired", Profile{Expired: true}},
 		Named{"foreign", Profile{Foreign: true}},
+		Named{"other", Profile{Other: true}},
 		Named{"mute", Profile{Mute: true}},
 		Named{"silent", Profile{Silent: true}},
 		Named{"pulled-out", Profile{RemovedAfter: 9}},
