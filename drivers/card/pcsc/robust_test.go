@@ -254,11 +254,11 @@ func TestInsertionsLeaveNothingBehind(t *testing.T) {
 		{ShortOnly: true},
 		{ChipAuth: true},
 	}
-	insertions := 20
+	insertions := 10
 	if long() {
 		insertions = 1000
 	}
-	const warm = 10
+	const warm = 4
 	var before held
 	begun := time.Now()
 	for n := range insertions + warm {

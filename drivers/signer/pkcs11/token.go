@@ -45,6 +45,9 @@ func (o *Opener) read(slot uint) ([]*token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}
+	if info.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 { // nothing on it yet
+		return nil, nil
+	}
 	session, err := o.module.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION)
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
