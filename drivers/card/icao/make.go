@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Points of brainpool curves are encoded by crypto/elliptic.
+
 package icao
 
 import (

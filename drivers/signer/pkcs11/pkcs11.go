@@ -90,6 +90,9 @@ func Load(o Options) (*Opener, error) {
 // errand runs do in a goroutine of its own as soon as the one before has ended,
 // and returns with it, or with ctx. What do was given must then be its own.
 func (o *Opener) errand(ctx context.Context, do func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
 	case <-o.turn:
 	case <-ctx.Done():
