@@ -90,7 +90,7 @@ func TestCardIsPulledOutAtEveryCommand(t *testing.T) {
 	}
 	step := 1
 	if testing.Short() || !long() {
-		step = max(whole.Commands()/12, 1) // a dozen of them, everywhere
+		step = max(whole.Commands()/7, 1) // some of them, everywhere
 	}
 	t.Logf("%d APDUs to open, %d with a signature; every %d tried", opened, whole.Commands(), step)
 	for n := 1; n < whole.Commands(); n += step {

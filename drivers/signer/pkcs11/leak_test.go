@@ -55,7 +55,7 @@ func TestSignaturesLeaveNothingBehind(t *testing.T) {
 	}
 	round(2)
 	goroutines, descriptors := runtime.NumGoroutine(), files(t)
-	signatures, rounds := 10, 3
+	signatures, rounds := 10, 2
 	if long() {
 		signatures, rounds = 50, 20
 	}
