@@ -193,13 +193,13 @@ func (k *SigningKey) Prove(challenge []byte) ([]byte, error) {
 	return s.FillBytes(f), nil
 }
 
-// ActiveInfo is what group 14 says of this key for Active Authentication, ICAO
-// 9303-11, 9.2.4; nil for RSA, which it need not be said of.
-func (k *SigningKey) ActiveInfo() []byte {
+// DG14 builds data group 14 of a chip that proves this key: for RSA it need not
+// name the algorithm of Active Authentication, ICAO 9303-11, 9.2.4.
+func (k *SigningKey) DG14(pace []PACEInfo, more ...[]byte) []byte {
 	if k.rsa != nil {
-		return nil
+		return MakeTLV(tagDG14, Infos(pace, more...))
 	}
-	return MakeTLV(tagSeq, MakeTLV(tagOID, oidAA.encode()), MakeTLV(tagInt, []byte{1}), MakeTLV(tagOID, (oidPlain+".3").encode()))
+	return DG14(pace, more...)
 }
 
 // A Template is what a certificate says.

@@ -218,11 +218,10 @@ func (c *Card) group14() []byte {
 	if !c.profile.BAC || c.profile.HidesPACE {
 		ways = c.profile.ways()
 	}
-	more := [][]byte{c.key.ActiveInfo()}
 	if c.profile.ChipAuth {
-		more = append(more, c.static.Info(), icao.ChipAuthentication(c.profile.Cipher))
+		return c.key.DG14(ways, c.static.Info(), icao.ChipAuthentication(c.profile.Cipher))
 	}
-	return icao.MakeTLV(icao.GroupTag(14), icao.Infos(ways, more...))
+	return c.key.DG14(ways)
 }
 
 // issue writes and signs the files, then misbehaves as the profile wants.

@@ -54,7 +54,6 @@ func Stock() (string, error) {
 // An Opener is a loaded module. There may be one for a module in a process.
 type Opener struct {
 	module *pkcs11.Ctx
-	path   string
 	prefix string
 	reader card.Reader
 	log    *slog.Logger
@@ -83,7 +82,7 @@ func Load(o Options) (*Opener, error) {
 	if m == nil {
 		return nil, fmt.Errorf("load module: %w: %s cannot be loaded", ErrNoModule, o.Module)
 	}
-	p := &Opener{module: m, path: o.Module, prefix: o.Prefix, reader: o.Reader, log: o.Log, turn: make(chan struct{}, 1)}
+	p := &Opener{module: m, prefix: o.Prefix, reader: o.Reader, log: o.Log, turn: make(chan struct{}, 1)}
 	p.turn <- struct{}{}
 	return p, nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/miekg/pkcs11"
 
@@ -249,6 +250,20 @@ func (o *Opener) again(t *token) (uint, error) {
 		return 0, errOther
 	}
 	return 0, pkcs11.Error(pkcs11.CKR_TOKEN_NOT_PRESENT)
+}
+
+// login gives the PIN, or has it typed on the reader's pad when there is none:
+// PKCS#11 2.40, 5.6, wants a null pointer then, which the binding makes of "". The
+// binding's own copy is freed and not zeroed; the house has no C to do better.
+func (o *Opener) login(session pkcs11.SessionHandle, user uint, pin []byte) error {
+	text := "" // the PIN's own bytes, so that they can be zeroed
+	if len(pin) > 0 {
+		text = unsafe.String(&pin[0], len(pin))
+	}
+	if err := o.module.Login(session, user, text); err != nil {
+		return fmt.Errorf("log in: %w", err)
+	}
+	return nil
 }
 
 // signIn signs within a session that is logged in.
