@@ -11,11 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/kiosksim/rig"
-	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/printer"
 )
@@ -25,16 +25,51 @@ type order struct {
 	Do      string `json:"do"`
 	Profile string `json:"profile,omitempty"`
 	FIN     string `json:"fin,omitempty"`
+	quirks
 }
 
-// profiles are the cards that can be put in.
-var profiles = map[string]vcard.Profile{
-	"genuine": {}, "tampered": {TamperedDG1: true}, "cloned": {Cloned: true}, "unknown-signer": {UnknownSigner: true},
-	"expired": {Expired: true}, "mute": {Mute: true}, "short-apdus": {ShortOnly: true},
-	"pulled-out": {RemovedAfter: 9}, "slow": {Latency: 12 * time.Millisecond, BytesPerSecond: 106000 / 8},
-	"integrated-mapping": {Mapping: icao.MappingIntegrated}, "chip-mapping": {Mapping: icao.MappingChip, NoActive: true},
-	"chip-authentication": {ChipAuth: true, NoActive: true}, "cloned-chip-authentication": {ChipAuth: true, Cloned: true},
-	"no-key": {NoActive: true}, "brainpool": {Curve: 13},
+// quirks change the card of a profile.
+type quirks struct {
+	PulledAfter    int           `json:"pulled_after,omitempty" help:"Pull the card out after so many commands."`
+	RandomAfter    int           `json:"random_after,omitempty" help:"Answer at random after so many commands."`
+	Latency        time.Duration `json:"latency,omitempty" help:"What every command takes on the chip, such as 12ms."`
+	BytesPerSecond int           `json:"bytes_per_second,omitempty" help:"Speed of the line, both ways."`
+	PINUsed        int           `json:"pin_used,omitempty" help:"Tries of both PINs that are spent: 2 leaves the last, 3 is blocked."`
+}
+
+// profileNames are the cards that can be put in, as the help lists them.
+func profileNames() string {
+	var all []string
+	for _, p := range vcard.Profiles() {
+		all = append(all, p.Name)
+	}
+	return strings.Join(all, ",")
+}
+
+// profile finds the card of a name, and changes it as the order wants.
+func (o order) profile() (vcard.Profile, error) {
+	for _, p := range vcard.Profiles() {
+		if p.Name != o.Profile {
+			continue
+		}
+		if o.PulledAfter > 0 {
+			p.Profile.RemovedAfter = o.PulledAfter
+		}
+		if o.RandomAfter > 0 {
+			p.Profile.Random = o.RandomAfter
+		}
+		if o.Latency > 0 {
+			p.Profile.Latency = o.Latency
+		}
+		if o.BytesPerSecond > 0 {
+			p.Profile.BytesPerSecond = o.BytesPerSecond
+		}
+		if o.PINUsed > 0 {
+			p.Profile.PINUsed = o.PINUsed
+		}
+		return p.Profile, nil
+	}
+	return vcard.Profile{}, fmt.Errorf("no card of kind %q", o.Profile)
 }
 
 // socket is where the running simulator listens.
@@ -44,13 +79,14 @@ func socket() string {
 
 type cardCommand struct {
 	Do      string `arg:"" enum:"in,out" help:"in or out."`
-	Profile string `default:"genuine" enum:"genuine,tampered,cloned,unknown-signer,expired,mute,short-apdus,pulled-out,slow,integrated-mapping,chip-mapping,chip-authentication,cloned-chip-authentication,no-key,brainpool" help:"What kind of card: ${enum}."`
+	Profile string `default:"genuine" enum:"${profiles}" help:"What kind of card: ${enum}."`
 	FIN     string `help:"Whose card; the first test person's when absent."`
+	quirks  `embed:""`
 }
 
 // Run puts a card in or takes it out.
 func (c cardCommand) Run(ctx context.Context, out io.Writer) error {
-	return send(ctx, out, order{Do: "card " + c.Do, Profile: c.Profile, FIN: c.FIN})
+	return send(ctx, out, order{Do: "card " + c.Do, Profile: c.Profile, FIN: c.FIN, quirks: c.quirks})
 }
 
 type paperCommand struct {
@@ -151,9 +187,9 @@ func carryOut(r *rig.Rig, o order) error {
 }
 
 func insert(r *rig.Rig, o order) error {
-	profile, known := profiles[o.Profile]
-	if !known {
-		return fmt.Errorf("no card of kind %q", o.Profile)
+	profile, err := o.profile()
+	if err != nil {
+		return err
 	}
 	for _, p := range agency.Population() {
 		if o.FIN == "" || p.FIN == o.FIN {

@@ -33,6 +33,7 @@ func run() int {
 	defer stop()
 	var c commands
 	k := kong.Parse(&c, kong.Name("kiosksim"), kong.Description("A laptop becomes a kiosk."), kong.UsageOnError(),
+		kong.Vars{"profiles": profileNames()},
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(os.Stdout, (*io.Writer)(nil)))
 	if err := k.Run(); err != nil {
 		k.Errorf("%s", err)

@@ -14,6 +14,9 @@ import (
 type runCommand struct {
 	Out string `default:"out/visit" type:"path" help:"Folder for slips and logs."`
 	Bin string `type:"path" help:"Folder of the programs kiosk, kioskctl and bus; default: beside this one."`
+
+	Card   string `default:"none" enum:"none,${profiles}" help:"A card that lies in the slot from the start: ${enum}."`
+	quirks `embed:""`
 }
 
 // Run opens the kiosk's window on the display and stays until it is closed or
@@ -22,7 +25,8 @@ func (c runCommand) Run(ctx context.Context, out io.Writer) error {
 	display := os.Getenv("DISPLAY")
 	if display == "" {
 		fmt.Fprintln(out, "There is no display: playing the scripted visits on a display of their own.")
-		if err := visitCommand(c).Run(ctx, out); err != nil {
+		visits := visitCommand{Out: c.Out, Bin: c.Bin}
+		if err := visits.Run(ctx, out); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(out, "Every visit ended as it should. Pictures, slips, speech and logs: %s\n", c.Out)
@@ -45,6 +49,11 @@ func (c runCommand) Run(ctx context.Context, out io.Writer) error {
 	defer r.Close()
 	if err := r.StartKiosk(); err != nil {
 		return err
+	}
+	if c.Card != "none" {
+		if err := insert(r, order{Profile: c.Card, quirks: c.quirks}); err != nil {
+			return err
+		}
 	}
 	c.explain(out)
 	ctx, cancel := context.WithCancel(ctx)

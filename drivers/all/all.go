@@ -12,6 +12,8 @@ import (
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/document"
 	"kosk/drivers/printer/escpos"
+	"kosk/drivers/signer"
+	"kosk/drivers/signer/pkcs11"
 	"kosk/drivers/sound"
 	"kosk/drivers/sound/file"
 	"kosk/drivers/sound/pulse"
@@ -31,6 +33,24 @@ func Card(name, reader string, log *slog.Logger) (card.Reader, error) {
 		return pcsc.Open(reader, log)
 	}
 	return nil, ErrNoMake{"card reader", name}
+}
+
+// Signer opens the keys of the cards in a reader: "pkcs11", or "none" for a nil
+// opener. module is the path of the PKCS#11 module, "" OpenSC's; slot is the
+// beginning of the reader's name, and reader the same one as Card opened it. Call
+// it once in a process.
+func Signer(name, module, slot string, reader card.Reader, log *slog.Logger) (signer.Opener, error) {
+	switch name {
+	case "pkcs11":
+		o, err := pkcs11.Load(pkcs11.Options{Module: module, Prefix: slot, Reader: reader, Log: log})
+		if err != nil {
+			return nil, err // and not a nil of its type
+		}
+		return o, nil
+	case "none":
+		return nil, nil
+	}
+	return nil, ErrNoMake{"signer", name}
 }
 
 // Printer opens a printer: "escpos", or "none" for a nil printer.

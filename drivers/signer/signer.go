@@ -71,7 +71,9 @@ type PIN struct {
 	Pad      bool // it is typed on the reader's own pad, and never comes here
 }
 
-// A Signer is the keys of the card that lies in the slot, from Open to Close.
+// A Signer is the keys of the card that lies in the slot, from Open to Close. When
+// that card is there no more, or another one is, its methods end with
+// card.ErrRemoved.
 type Signer interface {
 	// PIN asks the card about the PIN of a key. It spends no try.
 	PIN(ctx context.Context, key Key) (PIN, error)
@@ -81,7 +83,9 @@ type Signer interface {
 	// v1.5 for an RSA key, r and s of equal length for an EC key (PKCS#11 2.3.1).
 	// pin is digits, and nil where the reader's pad is used; Sign leaves it zeroed.
 	// The card is asked for the tries left first, and its last one is not spent:
-	// ErrLastTry. The PIN holds for this one signature.
+	// ErrLastTry. The PIN holds for this one signature: afterwards the card has
+	// forgotten it. When ctx ends, Sign returns at once; whether the PIN was still
+	// sent is then not known.
 	Sign(ctx context.Context, key Key, pin []byte, hash crypto.Hash, digest []byte) ([]byte, error)
 	// Close forgets the PIN and lets the card go.
 	Close() error

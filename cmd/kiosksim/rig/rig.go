@@ -21,6 +21,7 @@ import (
 
 	"kosk/cmd/bus/agency"
 	"kosk/device/identity"
+	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/printer/paper"
 	"kosk/offline/queue"
@@ -70,7 +71,7 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 			return r, err
 		}
 	}
-	if r.PKI, err = vcard.NewPKI(); err != nil {
+	if r.PKI, err = vcard.NewPKI(icao.KeyKinds()...); err != nil {
 		return r, err
 	}
 	if err := identity.WriteBundle(filepath.Join(r.State(), "trust.json"), identity.Bundle{

@@ -281,14 +281,14 @@ func (info *signerInfo) verify(cert *Certificate, s *SignedData) error {
 	return cert.PublicKey.Verify(info.algorithm, h, signed, info.signature)
 }
 
-// SignFunc signs content with ECDSA and SHA-256 and returns the DER signature.
+// SignFunc signs content with a certificate's key, in the way in which that
+// certificate itself was signed: its issuer's key is of the same kind.
 type SignFunc func(content []byte) ([]byte, error)
 
 // SignData builds signed data with one signer, whose certificate goes along;
-// signatures are ecdsa-with-SHA256. It is what a document signer does.
+// hashes are SHA-256. It is what a document signer does.
 func SignData(contentType string, content []byte, cert *Certificate, at time.Time, sign SignFunc) ([]byte, error) {
 	const sha256ID oid = "2.16.840.1.101.3.4.2.1"
-	const ecdsaSHA256 oid = "1.2.840.10045.4.3.2"
 	kind := MakeTLV(tagOID, oid(contentType).encode())
 	hashID := MakeTLV(tagSeq, MakeTLV(tagOID, sha256ID.encode()))
 	attribute := func(id oid, value []byte) []byte {
@@ -305,7 +305,7 @@ func SignData(contentType string, content []byte, cert *Certificate, at time.Tim
 	}
 	info := MakeTLV(tagSeq, MakeTLV(tagInt, []byte{1}),
 		MakeTLV(tagSeq, cert.Issuer.Raw, MakeTLV(tagInt, cert.Serial)), hashID,
-		MakeTLV(tagContext0, attrs), MakeTLV(tagSeq, MakeTLV(tagOID, ecdsaSHA256.encode())), MakeTLV(tagOctets, signature))
+		MakeTLV(tagContext0, attrs), MakeTLV(tagSeq, MakeTLV(tagOID, cert.algorithm.id.encode()), cert.algorithm.params), MakeTLV(tagOctets, signature))
 	data := MakeTLV(tagSeq, MakeTLV(tagInt, []byte{3}), MakeTLV(tagSet, hashID),
 		MakeTLV(tagSeq, kind, MakeTLV(tagContext0, MakeTLV(tagOctets, content))),
 		MakeTLV(tagContext0, cert.Raw), MakeTLV(tagSet, info))

@@ -68,6 +68,7 @@ var contractErrors = map[scard.Error]error{
 	scard.ErrProtoMismatch:      card.ErrMute,
 	scard.ErrNoService:          card.ErrNoService,
 	scard.ErrServiceStopped:     card.ErrNoService,
+	scard.ErrSecurityViolation:  card.ErrNoService, // said to us, or by a daemon that is killed in mid-answer
 	scard.ErrInvalidHandle:      card.ErrNoReader,
 	scard.ErrCommError:          card.ErrNoReader,
 	scard.ErrReaderUnavailable:  card.ErrNoReader,

@@ -1,6 +1,7 @@
 // Package vcard is a virtual chip card with a state that issues it: ICAO 9303
 // with PACE or BAC, secure messaging, signed data groups, Active and Chip
-// Authentication, well-behaved or misbehaving as its Profile says.
+// Authentication, and a signature application like EstEID's; well-behaved or
+// misbehaving as its Profile says.
 //
 // A Card is a card.Card, for tests in one process. Put into a Slot, it dials the
 // vpcd virtual reader of a private pcscd, so that the real PC/SC daemon lies
@@ -9,10 +10,7 @@ package vcard
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,6 +34,8 @@ type Person struct {
 	DocumentNumber string
 	Expires        time.Time
 	CAN            string // six digits on the front of the card
+
+	PIN1, PIN2, PUK string // of the signature application; DefaultPIN1 and so on when empty
 }
 
 // A Profile is how a card behaves. The zero Profile is a genuine card with
@@ -62,12 +62,20 @@ type Profile struct {
 	NoActive  bool         // has no group 15: no Active Authentication
 	Issuing   bool         // has group 12
 	Portrait  int          // bytes of group 2; 0 is none
+	StateKey  icao.KeyKind // of the state that signs; the PKI must have been made with it
+	ActiveKey icao.KeyKind // of group 15, for Active Authentication
+
+	Other     bool // a card of another kind: knows no application, and no file
+	NoSigning bool // has no signature application, and another answer to reset
+	PINUsed   int  // tries of both PINs that are spent already: 2 leaves the last, 3 is blocked
+	Random    int  // answers with random bytes from the command after so many on; 0 is never
 
 	Latency        time.Duration // what every command takes on the chip
 	BytesPerSecond int           // speed of the line, both ways; 0 is endless
 }
 
-// atr offers T=1 and names the chip in its historical bytes, ISO 7816-3, 8.2.
+// atr is that of a chip without signature application: T=1, and a name in the
+// historical bytes, ISO 7816-3, 8.2.
 var atr = []byte{0x3B, 0x85, 0x01, 'K', 'O', 'S', 'K', '1', 0xA9}
 
 // maxAPDU is the longest command and response, as EF.ATR/INFO says.
@@ -78,11 +86,12 @@ const maxAPDU = 4096
 type Card struct {
 	profile  Profile
 	can      string
-	secret   []byte          // what PACE and BAC make of the zone
-	master   map[byte][]byte // short file id -> file, of the master file
-	files    map[byte][]byte // of the eMRTD application
-	key      *ecdsa.PrivateKey
+	secret   []byte           // what PACE and BAC make of the zone
+	master   map[byte][]byte  // short file id -> file, of the master file
+	files    map[byte][]byte  // of the eMRTD application
+	key      *icao.SigningKey // of group 15
 	static   *icao.StaticKey
+	signing  *signing // nil when there is none
 	mu       sync.Mutex
 	chip     chip // guarded by mu
 	commands int  // guarded by mu; since it was put in
@@ -91,43 +100,60 @@ type Card struct {
 
 // New makes a card for a person. Every card has a key of its own.
 func New(pki *PKI, p Person, profile Profile) (*Card, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	c, err := newCard(pki, p, profile.filled())
 	if err != nil {
 		return nil, fmt.Errorf("make card: %w", err)
 	}
-	profile = profile.filled()
-	c := &Card{profile: profile, can: p.CAN, key: key}
-	if c.static, err = icao.NewStaticKey(rand.Reader, profile.Curve); err != nil {
-		return nil, fmt.Errorf("make card: %w", err)
-	}
+	return c, nil
+}
+
+func newCard(pki *PKI, p Person, profile Profile) (*Card, error) {
 	if profile.Expired {
 		p.Expires = time.Now().AddDate(0, 0, -1)
 	}
-	if c.secret, err = icao.MRZSecret(p.DocumentNumber, icao.DateOf(p.BirthDate), icao.DateOf(p.Expires)); err != nil {
-		return nil, fmt.Errorf("make card: %w", err)
+	c := &Card{profile: profile, can: p.CAN}
+	if err := c.makeKeys(); err != nil {
+		return nil, err
 	}
-	state := pki.trusted
+	var err error
+	if c.secret, err = icao.MRZSecret(p.DocumentNumber, icao.DateOf(p.BirthDate), icao.DateOf(p.Expires)); err != nil {
+		return nil, err
+	}
+	state, err := pki.state(profile.StateKey, profile.UnknownSigner)
+	if err != nil {
+		return nil, err
+	}
+	issuer := pki.people
 	if profile.UnknownSigner {
-		state = pki.stranger
+		issuer = pki.nobody
 	}
 	if c.files, err = c.issue(state, p); err != nil {
-		return nil, fmt.Errorf("make card: %w", err)
+		return nil, err
 	}
 	if c.master, err = c.masterFiles(state); err != nil {
-		return nil, fmt.Errorf("make card: %w", err)
+		return nil, err
 	}
-	if profile.Cloned {
-		if c.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-			return nil, fmt.Errorf("make card: %w", err)
-		}
-		if c.static, err = icao.NewStaticKey(rand.Reader, profile.Curve); err != nil {
-			return nil, fmt.Errorf("make card: %w", err)
+	if !profile.NoSigning && !profile.Other {
+		if c.signing, err = newSigning(issuer, p, profile.PINUsed); err != nil {
+			return nil, err
 		}
 	}
-	if profile.CannotProve {
+	switch {
+	case profile.CannotProve:
 		c.key, c.static = nil, nil
+	case profile.Cloned:
+		err = c.makeKeys() // others than the state signed
 	}
-	return c, nil
+	return c, err
+}
+
+// makeKeys makes the keys that the chip proves.
+func (c *Card) makeKeys() (err error) {
+	if c.key, err = icao.NewSigningKey(c.profile.ActiveKey); err != nil {
+		return err
+	}
+	c.static, err = icao.NewStaticKey(rand.Reader, c.profile.Curve)
+	return err
 }
 
 // filled replaces zeros by what they mean.
@@ -174,7 +200,7 @@ func (c *Card) masterFiles(state authority) (map[byte][]byte, error) {
 	}
 	if c.profile.Mapping == icao.MappingChip {
 		var err error
-		files[sfiCardSecurity], err = icao.NewCardSecurity(icao.Infos(c.profile.ways(), c.static.Info()), state.signer, time.Now(), state.sign)
+		files[sfiCardSecurity], err = icao.NewCardSecurity(icao.Infos(c.profile.ways(), c.static.Info()), state.signer, time.Now(), state.key.Sign)
 		if err != nil {
 			return nil, err
 		}
@@ -193,17 +219,13 @@ func (c *Card) group14() []byte {
 		ways = c.profile.ways()
 	}
 	if c.profile.ChipAuth {
-		return icao.DG14(ways, c.static.Info(), icao.ChipAuthentication(c.profile.Cipher))
+		return c.key.DG14(ways, c.static.Info(), icao.ChipAuthentication(c.profile.Cipher))
 	}
-	return icao.DG14(ways)
+	return c.key.DG14(ways)
 }
 
 // issue writes and signs the files, then misbehaves as the profile wants.
 func (c *Card) issue(state authority, p Person) (map[byte][]byte, error) {
-	spki, err := x509.MarshalPKIXPublicKey(&c.key.PublicKey)
-	if err != nil {
-		return nil, err
-	}
 	zone := p.zone()
 	if c.profile.Foreign {
 		zone.IssuingState, zone.Nationality = "UTO", "UTO"
@@ -217,7 +239,7 @@ func (c *Card) issue(state authority, p Person) (map[byte][]byte, error) {
 		14: c.group14(),
 	}
 	if !c.profile.NoActive {
-		groups[15] = icao.DG15(spki)
+		groups[15] = icao.DG15(c.key.PublicKeyInfo())
 	}
 	if c.profile.Issuing {
 		groups[12] = icao.DG12(icao.Issuing{Authority: "ASAN XİDMƏT", Issued: p.Expires.AddDate(-10, 0, 0)})
@@ -225,7 +247,7 @@ func (c *Card) issue(state authority, p Person) (map[byte][]byte, error) {
 	if c.profile.Portrait > 0 {
 		groups[2] = portrait(c.profile.Portrait)
 	}
-	sod, err := icao.SOD(groups, state.signer, time.Now(), state.sign)
+	sod, err := icao.SOD(groups, state.signer, time.Now(), state.key.Sign)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +282,12 @@ func (p Person) zone() *icao.MRZ {
 }
 
 // ATR is the answer to reset.
-func (c *Card) ATR() []byte { return atr }
+func (c *Card) ATR() []byte {
+	if c.signing != nil {
+		return signingATR
+	}
+	return atr
+}
 
 // Close does nothing: the card can be put in again.
 func (c *Card) Close() error {
@@ -312,7 +339,30 @@ func (c *Card) answer(command []byte) ([]byte, error) {
 	if c.removed = c.removed || c.profile.RemovedAfter > 0 && c.commands > c.profile.RemovedAfter; c.removed {
 		return nil, card.ErrRemoved
 	}
+	if c.profile.Random > 0 && c.commands > c.profile.Random {
+		return noise(), nil
+	}
 	return c.process(command).Bytes(), nil
+}
+
+// noise is an answer of a card that has gone mad: up to a short answer's length,
+// and half of the time with the status word of success.
+func noise() []byte {
+	var draw [2]byte
+	_, _ = rand.Read(draw[:]) // never fails, says crypto/rand
+	answer := make([]byte, 2+int(draw[0]))
+	_, _ = rand.Read(answer)
+	if draw[1]&1 == 0 {
+		copy(answer[len(answer)-2:], []byte{0x90, 0x00})
+	}
+	return answer
+}
+
+// Commands is how many commands the card has got since it was put in.
+func (c *Card) Commands() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.commands
 }
 
 // takes is how long the line and the chip need for so many bytes.

@@ -2,9 +2,7 @@ package vcard
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/rand"
-	"crypto/sha256"
 
 	"kosk/drivers/card/icao"
 )
@@ -13,6 +11,9 @@ import (
 type chip struct {
 	application bool            // the eMRTD application is selected
 	file        []byte          // the current elementary file
+	folder      int             // the current dedicated file of the signature application
+	record      int             // the current file when it is one of records
+	verified    [3]bool         // by reference: the secrets that were given
 	pace        pace            // PACE under way
 	challenge   []byte          // of BAC, until it is used
 	agreeing    bool            // Chip Authentication under way: the template is set
@@ -75,6 +76,18 @@ func (c *Card) process(raw []byte) icao.Response {
 }
 
 func (c *Card) run(cmd icao.Command) icao.Response {
+	if c.profile.Other {
+		if cmd.INS == icao.INSSelect || cmd.INS == icao.INSReadBinary {
+			return refuse(icao.SWNotFound)
+		}
+		return refuse(icao.SWUnknownINS)
+	}
+	if !c.chip.application && c.chip.session == nil && c.signing != nil {
+		switch cmd.INS {
+		case insRecord, insVerify, insChange, insUnblock, insSecure, icao.INSInternalAuthenticate, icao.INSGetChallenge:
+			return c.sign(cmd)
+		}
+	}
 	switch cmd.INS {
 	case icao.INSSelect:
 		return c.selectFile(cmd)
@@ -97,11 +110,16 @@ func (c *Card) run(cmd icao.Command) icao.Response {
 }
 
 func (c *Card) selectFile(cmd icao.Command) icao.Response {
+	if cmd.P1 == 0x01 || cmd.P1 == 0x02 {
+		if answer, known := c.signingFile(cmd); known {
+			return answer
+		}
+	}
 	switch {
 	case cmd.P1 == 0x04 && bytes.Equal(cmd.Data, aid):
-		c.chip.application, c.chip.file = true, nil
+		c.chip.application, c.chip.file, c.chip.record = true, nil, 0
 	case cmd.P1 == 0x00 && (len(cmd.Data) == 0 || bytes.Equal(cmd.Data, []byte{0x3F, 0x00})):
-		c.chip.application, c.chip.file = false, nil
+		c.chip.application, c.chip.file, c.chip.folder, c.chip.record = false, nil, folderMaster, 0
 	case cmd.P1 == 0x02 && len(cmd.Data) == 2:
 		// 011C and 01xx carry the short identifier in their last byte, 2F01 too.
 		return c.open(cmd.Data[1])
@@ -326,8 +344,8 @@ func (c *Card) finish(p *pace, body []byte) icao.Response {
 	return icao.Response{Data: icao.MakeTLV(0x7C, objects), SW: icao.SWDone}
 }
 
-// internalAuthenticate signs the challenge: r and s side by side, ICAO 9303-11,
-// 6.1.2.3.
+// internalAuthenticate proves the key of group 15 over the challenge, ICAO
+// 9303-11, 6.1.
 func (c *Card) internalAuthenticate(cmd icao.Command) icao.Response {
 	switch {
 	case c.chip.session == nil || !c.chip.application:
@@ -337,13 +355,9 @@ func (c *Card) internalAuthenticate(cmd icao.Command) icao.Response {
 	case len(cmd.Data) != 8:
 		return refuse(icao.SWWrongLength)
 	}
-	sum := sha256.Sum256(cmd.Data)
-	r, s, err := ecdsa.Sign(rand.Reader, c.key, sum[:])
+	out, err := c.key.Prove(cmd.Data)
 	if err != nil {
 		return refuse(icao.SWWrongData)
 	}
-	out := make([]byte, 64)
-	r.FillBytes(out[:32])
-	s.FillBytes(out[32:])
 	return icao.Response{Data: out, SW: icao.SWDone}
 }
