@@ -35,9 +35,10 @@ func item(n int, stream string) offline.Item {
 // A fakeBus holds submissions in memory and checks that what may have arrived is
 // marked on disk. say decides how an exchange ends; it runs under the lock.
 type fakeBus struct {
-	t     *testing.T
-	queue *queue.Queue
-	line  chan error
+	t      *testing.T
+	queue  *queue.Queue
+	line   chan error
+	spread time.Duration // of the first contact; 0: next to none
 
 	mu       sync.Mutex
 	say      func(call, id string) (apply bool, err error)

@@ -166,6 +166,9 @@ func (b *Bus) TLS() *tls.Config {
 	return &tls.Config{RootCAs: b.pki.pool(), Certificates: []tls.Certificate{b.pki.station}}
 }
 
+// ServerTLS is the bus's own configuration, for a test that answers by itself.
+func (b *Bus) ServerTLS() *tls.Config { return b.tlsConfig() }
+
 // Script makes the next calls of a kind go wrong, one fault each.
 func (b *Bus) Script(call Call, faults ...Fault) {
 	b.mu.Lock()
