@@ -73,7 +73,7 @@ func (p *pacer) lineUp(now time.Time) {
 	p.probing = p.paced
 	p.first = now
 	if p.habits.spread {
-		p.first = now.Add(rand.N(p.spread + 1))
+		p.first = now.Add(rand.N(max(1, p.spread)))
 	}
 }
 

@@ -76,14 +76,14 @@ func (p *pki) leaf(name string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	der, err := p.issue(name, key.Public())
+	der, err := p.issue(name, key.Public(), time.Hour)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-func (p *pki) issue(name string, key crypto.PublicKey) ([]byte, error) {
+func (p *pki) issue(name string, key crypto.PublicKey, life time.Duration) ([]byte, error) {
 	return x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(p.serial.Add(1) + 1), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -205,7 +205,7 @@ func (b *Bus) est(mux *http.ServeMux) {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		der, err := b.pki.issue(csr.Subject.CommonName, csr.PublicKey)
+		der, err := b.pki.issue(csr.Subject.CommonName, csr.PublicKey, time.Hour)
 		if err != nil {
 			b.t.Errorf("bus: issue: %v", err)
 		}
@@ -250,7 +250,7 @@ func (b *Bus) renew(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
-	der, err := b.pki.issue(csr.Subject.CommonName, csr.PublicKey)
+	der, err := b.pki.issue(csr.Subject.CommonName, csr.PublicKey, 2*time.Hour)
 	if err != nil {
 		b.t.Errorf("bus: issue: %v", err)
 	}
