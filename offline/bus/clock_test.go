@@ -47,7 +47,7 @@ func TestAClockWithoutABattery(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		want := truth.Add(time.Hour + time.Second)
-		if got := c.Now(); c.State() != ClockTrusted || !got.Equal(want) || c.Offset() != want.Sub(time.Now()) {
+		if got := c.Now(); c.State() != ClockTrusted || !got.Equal(want) || c.Offset() != time.Until(want) {
 			t.Errorf("%v, %v, %v behind", c.State(), got, c.Offset())
 		}
 		if k.saves != 1 || !strings.Contains(log.String(), "clock is off") {

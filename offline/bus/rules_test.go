@@ -67,6 +67,10 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	t.Logf("%d answers of X-Road judged", n)
+}
+
+// TestStatuses holds every status of a provider against the same table.
+func TestStatuses(t *testing.T) {
 	for status := 200; status < 600; status++ {
 		for _, method := range []string{http.MethodPut, http.MethodGet, http.MethodPost} {
 			for _, retry := range []string{"", "7"} {

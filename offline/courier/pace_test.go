@@ -46,12 +46,12 @@ func TestFirstContactIsSpreadEvenly(t *testing.T) {
 		for range n {
 			p := newPacer(goodHabits(), firstContact, time.Now())
 			p.lineUp(time.Now())
-			wait := p.next(time.Now(), false).Sub(time.Now())
+			wait := time.Until(p.next(time.Now(), false))
 			if wait < 0 || wait > firstContact {
 				t.Fatalf("waits %v", wait)
 			}
 			thirds[min(2, int(3*wait/firstContact))]++
-			if wait := p.next(time.Now(), true).Sub(time.Now()); wait > 0 {
+			if wait := time.Until(p.next(time.Now(), true)); wait > 0 {
 				t.Fatalf("a citizen waits %v", wait)
 			}
 		}
@@ -70,7 +70,7 @@ func TestTheBusMayLengthenTheFirstContact(t *testing.T) {
 		most := time.Duration(0)
 		for range 200 {
 			p.lineUp(time.Now())
-			most = max(most, p.next(time.Now(), false).Sub(time.Now()))
+			most = max(most, time.Until(p.next(time.Now(), false)))
 		}
 		if most < 8*time.Minute || most > 10*time.Minute {
 			t.Errorf("the longest of 200 is %v", most)
