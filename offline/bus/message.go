@@ -86,6 +86,9 @@ func (c *Client) exchange(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, lost(err, true)
 	}
+	if err := limited.Err(); err != nil { // too late: it may be cut short
+		return answer{}, lost(err, true)
+	}
 	a := answer{status: resp.StatusCode, header: resp.Header, body: body}
 	if resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
 		a.peer = resp.TLS.PeerCertificates[0]
