@@ -116,7 +116,7 @@ func Open(o Options) (*Client, error) {
 	if c.pair, err = newPair(conf, o.Clock); err != nil {
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
-	c.http = newHTTP(conf, o.Deadlines, c.line.suspicious)
+	c.http = newHTTP(conf, o.Deadlines, c.line.ended)
 	return c, nil
 }
 

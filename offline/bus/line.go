@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"time"
 
 	"kosk/offline"
@@ -59,6 +60,15 @@ func (l *line) learn(err error) {
 	if stateOf(err) == nil {
 		l.set(nil)
 		return
+	}
+	l.suspicious()
+}
+
+// ended draws a conclusion from a connection's end: if it was silence, the line is
+// down until a probe says otherwise.
+func (l *line) ended(err error) {
+	if errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) {
+		l.set(offline.ErrLineDown)
 	}
 	l.suspicious()
 }

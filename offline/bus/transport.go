@@ -25,7 +25,7 @@ const (
 
 // newHTTP makes a client that tries once: HTTP/1.1, no proxy, no redirects. It
 // calls lost, which may be nil, when a connection ends that we did not end.
-func newHTTP(conf *tls.Config, d Deadlines, lost func()) *http.Client {
+func newHTTP(conf *tls.Config, d Deadlines, lost func(error)) *http.Client {
 	conf = conf.Clone()
 	conf.MinVersion = tls.VersionTLS13
 	conf.NextProtos = []string{"http/1.1"}
@@ -66,13 +66,13 @@ func limitSilence(_, _ string, raw syscall.RawConn) error {
 // too, so the end is seen when it comes.
 type heeded struct {
 	net.Conn
-	lost func()
+	lost func(error)
 }
 
 func (c *heeded) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.lost()
+		c.lost(err)
 	}
 	return n, err
 }
