@@ -64,6 +64,11 @@ var sources = []source{
 			peer: "a file, appended to and synced", peerMetric: "raw/s",
 		},
 	}},
+	{"./offline/courier", "^BenchmarkFleet$", []want{
+		{name: "fleet.drain_of_ideal", bench: "BenchmarkFleet", metric: "of-ideal", unit: "of ideal"},
+		{name: "fleet.rejects_percent", bench: "BenchmarkFleet", metric: "rejects-%", unit: "%"},
+		{name: "fleet.live_p99_s", bench: "BenchmarkFleet", metric: "live-p99-s", unit: "s"},
+	}},
 }
 
 // kiosk are the figures that kiosksim bench owes.

@@ -93,7 +93,7 @@ func (k *carried) life(during func(*queue.Queue), enough func(courier.Stats) boo
 		k.t.Fatal(err)
 	}
 	c, err := courier.New(courier.Options{
-		Queue: q, Bus: k.e.open(k.t, k.p), Log: slog.New(slog.DiscardHandler),
+		Queue: q, Bus: k.e.open(k.t, k.p), Log: slog.New(slog.DiscardHandler), FirstContact: 1,
 		Verify: func(id string, body, receipt []byte) error {
 			return request.CheckReceipt(receipt, k.e.receipt, id, sha256.Sum256(body))
 		},

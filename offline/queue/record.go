@@ -71,9 +71,10 @@ type Entry struct {
 	Class     offline.Class
 	Created   time.Time // by this kiosk's clock, which may be wrong
 	TTL       time.Duration
-	Size      int  // sealed bytes
-	Attempts  int  // how often it was about to be sent
-	MaybeSent bool // the bus may have it
+	Size      int    // sealed bytes
+	Attempts  int    // how often it was about to be sent
+	MaybeSent bool   // the bus may have it
+	Trace     string // traceparent of its confirmation; may be empty
 	stream    [sha256.Size]byte
 	sum       [sha256.Size]byte
 	uptime    time.Duration
