@@ -79,17 +79,23 @@ func toneOf(wrong []scene.Node) scene.Tone {
 func askingPIN(v *Visit) scene.Scene {
 	p := &v.Proving
 	s := v.scene(AskingPIN, scene.Question, v.used("pin.title"))
-	s.Add(scene.Node{ID: "lead", Role: scene.Lead, Name: v.used("pin.lead")})
 	wrong := v.wrong()
-	s.Add(wrong...)
-	s.Add(
-		scene.Node{
-			ID: "field", Role: scene.Field, Tone: toneOf(wrong), Name: v.used("pin.label"), Value: v.hiddenDigits(len(p.Secret)),
-			Hint:    v.in("pin.hint", v.number("min", p.PIN.Min), v.number("max", p.PIN.Max)),
-			Private: len(p.Secret) > 0,
-		},
-		scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: v.in("pin.tries", v.number("n", p.PIN.Tries))},
-	)
+	field := scene.Node{
+		ID: "field", Role: scene.Field, Tone: toneOf(wrong), Name: v.used("pin.label"), Value: v.hiddenDigits(len(p.Secret)),
+		Hint:    v.in("pin.hint", v.number("min", p.PIN.Min), v.number("max", p.PIN.Max)),
+		Private: len(p.Secret) > 0,
+	}
+	tries := v.in("pin.tries", v.number("n", p.PIN.Tries))
+	if v.TextSize < scene.TextLarge {
+		s.Add(v.lead("pin.lead." + text.Key(p.Use)))
+		s.Add(append(wrong, field, scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: tries})...)
+	} else { // larger words need the room, so that the way forward is on this page
+		field.Hint = text.Join(" ", field.Hint, tries)
+		if len(wrong) > 0 {
+			field.Hint = tries
+		}
+		s.Add(append(wrong, field)...)
+	}
 	if len(v.means()) > 1 {
 		s.Add(v.otherNode("pin.other"))
 	}

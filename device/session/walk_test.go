@@ -338,6 +338,10 @@ func next(c choose, v *session.Visit) []session.Event {
 		return typed("123456")
 	case v.State == session.AskingPIN && c(3) > 0, v.State == session.Crediting && c(3) > 0:
 		return typed("905178642")
+	case v.State == session.VerifyingPIN && c(4) == 1: // the line goes while the card is at work
+		return []session.Event{
+			session.LineChanged{Err: offline.ErrLineDown}, session.Proved{Claim: v.Proving.Claim, Proof: sessiontest.Proof(), Subject: sessiontest.Subject()},
+		}
 	case v.State == session.Filling && c(6) == 0:
 		return typed("490154203237518")
 	}

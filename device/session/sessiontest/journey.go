@@ -162,11 +162,14 @@ var Faults = []error{
 
 // Journey is every different scene that a person can meet, in one language:
 // both visits, with the line up and down, and what can go wrong on the way.
-func Journey(lang text.Lang) []scene.Scene {
+func Journey(lang text.Lang) []scene.Scene { return JourneyAt(lang, scene.TextNormal) }
+
+// JourneyAt is Journey as it is met with a size of text.
+func JourneyAt(lang text.Lang, size scene.TextSize) []scene.Scene {
 	var all []scene.Scene
 	walk := func(suffix string, k session.Kiosk, events []session.Event) {
 		v := session.New(k)
-		v.Lang = lang
+		v.Lang, v.TextSize = lang, size
 		all = append(all, named(v, suffix))
 		last := v.State
 		for _, e := range events {
@@ -184,7 +187,7 @@ func Journey(lang text.Lang) []scene.Scene {
 	walk("-sima", Kiosk(), Phone(lang, "sima", "sima:01KAMQ0000000000000000TEST:b5ARPXK2")[:5])
 	walk("-imza", Kiosk(), Phone(lang, "imza", "", "501234567", "123456"))
 	walk("-code", Kiosk(), Phone(lang, "code", "", "12345678", "864208")[:18])
-	all = append(all, refusedPINs(lang)...)
+	all = append(all, refusedPINs(lang, size)...)
 	down := Kiosk()
 	down.Line = offline.ErrLineDown
 	walk("-down", down, Down(lang))
@@ -202,9 +205,10 @@ func Journey(lang text.Lang) []scene.Scene {
 }
 
 // refusedPINs are what a wrong PIN and the reader's own pad look like.
-func refusedPINs(lang text.Lang) []scene.Scene {
+func refusedPINs(lang text.Lang, size scene.TextSize) []scene.Scene {
 	asked := func(pin signer.PIN) *session.Visit {
 		v := session.New(Kiosk())
+		v.TextSize = size
 		for _, e := range Certificate(lang) {
 			if _, opened := e.(session.KeysOpened); opened {
 				v.Step(session.KeysOpened{Claim: 1, PIN: pin})
