@@ -11,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/ledger"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
+	"kosk/device/identity"
 )
 
 type serveCommand struct {
@@ -23,6 +25,7 @@ type serveCommand struct {
 	PortFile string `type:"path" help:"File to write the port into once it listens."`
 	Instance string `default:"AZ-TEST" help:"X-Road instance."`
 	Member   string `default:"10001" help:"X-Road member of the bus."`
+	Trust    string `type:"path" help:"Development trust bundle of persons' keys: requests of verified persons must then prove it."`
 	Dialect  string `enum:"old,new" default:"new" help:"Spelling of X-Road errors: old (to 7.7) or new (from 7.8)."`
 }
 
@@ -55,7 +58,18 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	approvals, err := agency.OpenApprovals(c.Dir)
+	if err != nil {
+		return err
+	}
+	var trust *identity.Anchors
+	if c.Trust != "" {
+		if trust, err = identity.LoadBundle(c.Trust, nil); err != nil {
+			return err
+		}
+	}
 	s, err := server.New(ctx, server.Config{
+		Approvals: approvals, Trust: trust,
 		Registry: reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
 		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
 	})

@@ -64,7 +64,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	if m.parts.Anchors, err = identity.AcceptBundle(cfg.Card.Bundle, trustKey); err != nil {
 		return m, err
 	}
-	m.parts.Log = log
+	m.parts.Log, m.parts.Means = log, map[identity.MeansID]identity.Means{}
 	m.parts.Invite = time.Duration(cfg.Sound.InviteMinutes) * time.Minute
 	m.parts.Kiosk = session.Kiosk{
 		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development,
@@ -148,6 +148,10 @@ func (m *machine) line(cfg config.Config, log *slog.Logger) error {
 	boot := make([]byte, 8)
 	_, _ = rand.Read(boot)
 	m.parts.Outbox, m.parts.Tracker, m.parts.Lookup, m.parts.Line = m.queue, m.courier, client, client
+	for _, a := range []identity.Approval{{ID: "sima", Scanned: true}, {ID: "imza"}, {ID: "code"}} {
+		a.Lookup, a.Anchors = client, m.parts.Anchors
+		m.parts.Means[a.ID] = a
+	}
 	m.parts.Signer = device.Signer{
 		Station: station.Name, Key: station.Key, Recipient: station.Recipient, Receipts: station.ReceiptKey,
 		StreamKey: station.StreamKey, BootID: hex.EncodeToString(boot),

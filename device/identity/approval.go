@@ -33,9 +33,14 @@ const (
 	FieldPassword = "password"
 )
 
-// ReasonCredentials is the provider's reason for no: it knows nobody with what
-// was typed.
-const ReasonCredentials = "wrong_credentials"
+// The provider's reasons for no: it knows nobody with what was typed, or was asked
+// in vain too often.
+const (
+	ReasonCredentials = "wrong_credentials"
+	ReasonLocked      = "locked"
+)
+
+var reasons = map[string]error{ReasonCredentials: ErrCredentials, ReasonLocked: ErrLocked}
 
 // An ApprovalQuestion opens an approval.
 type ApprovalQuestion struct {
@@ -147,13 +152,14 @@ func (a Approval) wait(ctx context.Context, id string) (ApprovalAnswer, error) {
 
 func (a Approval) ask(ctx context.Context, service string, question any) (ApprovalAnswer, error) {
 	raw, err := a.Lookup.Lookup(ctx, service, question)
-	if fault := new(offline.Fault); errors.As(err, &fault) && fault.Reason == ReasonCredentials {
-		return ApprovalAnswer{}, ErrCredentials
-	}
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrLapsed) {
+	fault := new(offline.Fault)
+	switch {
+	case err == nil:
+	case errors.As(err, &fault) && reasons[fault.Reason] != nil:
+		return ApprovalAnswer{}, reasons[fault.Reason]
+	case errors.Is(context.Cause(ctx), ErrLapsed):
 		return ApprovalAnswer{}, ErrLapsed
-	}
-	if err != nil {
+	default:
 		return ApprovalAnswer{}, fmt.Errorf("ask provider: %w", err)
 	}
 	var answer ApprovalAnswer

@@ -39,6 +39,8 @@ var (
 	ErrLapsed = errors.New("approval lapsed")
 	// ErrCredentials says that the provider knows nobody with what was typed.
 	ErrCredentials = errors.New("wrong credentials")
+	// ErrLocked says that the provider takes no more tries for a while.
+	ErrLocked = errors.New("credentials locked")
 	// ErrNoMeans says that the kiosk has no such means.
 	ErrNoMeans = errors.New("no such means of identification")
 )

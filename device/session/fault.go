@@ -58,6 +58,7 @@ var faults = []struct {
 	{identity.ErrDeclined, Fault{"fault.declined", ChoosingMeans, true}},
 	{identity.ErrLapsed, Fault{"fault.lapsed", ChoosingMeans, true}},
 	{identity.ErrCredentials, Fault{"fault.credentials", ChoosingMeans, true}},
+	{identity.ErrLocked, Fault{"fault.locked", ChoosingMeans, true}},
 	{identity.ErrNoMeans, Fault{"fault.no_means", ChoosingMeans, true}},
 	{errLevel, Fault{"fault.level", "", false}},
 	{offline.ErrFull, Fault{"fault.full", Home, false}},

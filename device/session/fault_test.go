@@ -25,7 +25,7 @@ var contracts = []error{
 	identity.ErrExpired, identity.ErrForeignState, identity.ErrUnreadable,
 	card.ErrWrongMRZ, signer.ErrWrongPIN, signer.ErrBlocked, signer.ErrLastTry, signer.ErrPINLength, signer.ErrCancelled,
 	signer.ErrNoKeys, identity.ErrProof, identity.ErrOtherPerson, identity.ErrDeclined, identity.ErrLapsed,
-	identity.ErrCredentials, identity.ErrNoMeans,
+	identity.ErrCredentials, identity.ErrNoMeans, identity.ErrLocked,
 	offline.ErrFull, offline.ErrUnknown, offline.ErrLineDown, offline.ErrBusIdentity, offline.ErrRefused, offline.ErrAgency,
 }
 

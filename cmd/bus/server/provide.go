@@ -182,6 +182,9 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 		return e, false, false
 	}
 	draft, err := s.open(m.body)
+	if err == nil {
+		err = s.checkProofs(draft)
+	}
 	reason, err := objection(m, id, draft, err)
 	if err != nil {
 		s.Log.Error("registry failed", "err", err)
@@ -207,6 +210,8 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 // envelope's fault comes back as an error: the kiosk must try again.
 func objection(m *message, id request.ID, d request.Draft, err error) (string, error) {
 	switch {
+	case errors.Is(err, errProof):
+		return reasonBadProof, nil
 	case errors.Is(err, request.ErrVersion):
 		return reasonUnknownVersion, nil
 	case errors.Is(err, request.ErrSignature), errors.Is(err, request.ErrStation), errors.Is(err, registry.ErrUnknown):
@@ -346,6 +351,12 @@ func waitOf(text string) (time.Duration, bool) {
 
 // lookup asks an agency a question that changes nothing.
 func (s *Server) lookup(m *message, service string) {
+	if s.Approvals.Serves(service) {
+		m.call = "approval"
+		a := s.Approvals.Answer(m.req.Context(), m.station, service, m.body)
+		writeJSON(m, a.Status, a.Body)
+		return
+	}
 	if !agency.Answers(service) {
 		writeReason(m, http.StatusNotFound, agency.ReasonUnknownService)
 		return

@@ -22,6 +22,7 @@ import (
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/ledger"
 	"kosk/cmd/bus/registry"
+	"kosk/device/identity"
 )
 
 // Config is what a server is made of.
@@ -32,6 +33,9 @@ type Config struct {
 	Host     string       // one more name or address for the server's certificate; may be empty
 	Provider Provider
 	Dialect  Dialect // of X-Road-Error
+
+	Approvals *agency.Approvals // the simulated provider of phones; may be nil
+	Trust     *identity.Anchors // whose persons' proofs are believed; nil: proofs are not asked for
 }
 
 // A Provider is the subsystem that the kiosks' service belongs to.

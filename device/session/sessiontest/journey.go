@@ -156,7 +156,7 @@ var Faults = []error{
 	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrRevoked, identity.ErrStale,
 	identity.ErrForeignState, identity.ErrExpired, card.ErrWrongMRZ,
 	signer.ErrWrongPIN, signer.ErrPINLength, signer.ErrCancelled, signer.ErrNoKeys, identity.ErrOtherPerson, identity.ErrProof,
-	identity.ErrDeclined, identity.ErrLapsed, identity.ErrCredentials, identity.ErrNoMeans,
+	identity.ErrDeclined, identity.ErrLapsed, identity.ErrCredentials, identity.ErrNoMeans, identity.ErrLocked,
 	offline.ErrFull, offline.ErrUnknown, offline.ErrBusIdentity, offline.ErrLineDown, offline.ErrAgency, offline.ErrRefused,
 }
 
