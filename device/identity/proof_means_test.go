@@ -336,7 +336,9 @@ func TestMeansKeepQuiet(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&out, nil))
 	for _, v := range []any{
-		pin("8642"), identity.Proof{Statement: []byte("8642"), Word: []byte("8642")}, identity.Subject{FIN: "8642", Surname: "8642"},
+		pin("8642"),
+		identity.Proof{Statement: []byte("8642"), Word: []byte("8642")},
+		identity.Subject{FIN: "8642", Surname: "8642"},
 		identity.ApprovalQuestion{Phone: "8642", Password: "8642"},
 	} {
 		log.Info("m", "v", v)
