@@ -31,23 +31,23 @@ const (
 
 // A Line is one line that was shown: a label, its value and its source.
 type Line struct {
-	ID    string `json:"id"` // of the scene and node: "review/datum.name"
-	Name  string `json:"name,omitempty"`
-	Value string `json:"value,omitempty"`
-	Hint  string `json:"hint,omitempty"`
+	ID    string // of the scene and node: "review/datum.name"
+	Name  string
+	Value string
+	Hint  string
 }
 
 // A Statement is what is signed.
 type Statement struct {
-	Use     string            `json:"use"`
-	Station string            `json:"station"`
-	Nonce   []byte            `json:"nonce"` // 16 bytes
-	At      time.Time         `json:"at"`    // by the kiosk's clock
-	Request ID                `json:"request,omitempty"`
-	Service string            `json:"service,omitempty"`
-	Lang    string            `json:"lang,omitempty"`
-	Answers map[string]string `json:"answers,omitempty"` // as in the draft
-	Shown   []Line            `json:"shown,omitempty"`
+	Use     string
+	Station string
+	Nonce   []byte    // 16 bytes
+	At      time.Time // by the kiosk's clock
+	Request ID        // to sign: the request, its service, the language, and
+	Service string
+	Lang    string
+	Answers map[string]string // as in the draft
+	Shown   []Line
 }
 
 // NewStatement is a fresh statement of a station.
@@ -59,10 +59,14 @@ func NewStatement(use, station string, now time.Time) Statement {
 
 // Bytes are what is signed.
 func (s Statement) Bytes() ([]byte, error) {
-	b, err := json.Marshal(struct {
-		Version int `json:"v"`
-		wireStatement
-	}{Version, wireStatement(s)})
+	w := wireStatement{
+		Version: Version, Use: s.Use, Station: s.Station, Nonce: s.Nonce, At: s.At, Request: s.Request, Service: s.Service,
+		Lang: s.Lang, Answers: s.Answers,
+	}
+	for _, l := range s.Shown {
+		w.Shown = append(w.Shown, wireLine(l))
+	}
+	b, err := json.Marshal(w)
 	if err != nil {
 		return nil, fmt.Errorf("statement: %w", err)
 	}
@@ -72,23 +76,44 @@ func (s Statement) Bytes() ([]byte, error) {
 	return b, nil
 }
 
-// wireStatement is a statement without its guards.
-type wireStatement Statement
+// wireStatement is a statement as it is signed.
+type wireStatement struct {
+	Version int               `json:"v"`
+	Use     string            `json:"use"`
+	Station string            `json:"station"`
+	Nonce   []byte            `json:"nonce"`
+	At      time.Time         `json:"at"`
+	Request ID                `json:"request,omitempty"`
+	Service string            `json:"service,omitempty"`
+	Lang    string            `json:"lang,omitempty"`
+	Answers map[string]string `json:"answers,omitempty"`
+	Shown   []wireLine        `json:"shown,omitempty"`
+}
+
+type wireLine struct {
+	ID    string `json:"id"`
+	Name  string `json:"name,omitempty"`
+	Value string `json:"value,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+}
 
 // ParseStatement reads what Bytes wrote: anything else is refused, so that what
 // is signed has one reading. Errors: ErrVersion, ErrStatement.
 func ParseStatement(b []byte) (Statement, error) {
-	var w struct {
-		Version int `json:"v"`
-		wireStatement
-	}
+	var w wireStatement
 	if json.Unmarshal(b, &w) != nil {
 		return Statement{}, fmt.Errorf("parse statement: %w", ErrStatement)
 	}
 	if w.Version != Version {
 		return Statement{}, fmt.Errorf("parse statement: %w: %d", ErrVersion, w.Version)
 	}
-	s := Statement(w.wireStatement)
+	s := Statement{
+		Use: w.Use, Station: w.Station, Nonce: w.Nonce, At: w.At, Request: w.Request, Service: w.Service,
+		Lang: w.Lang, Answers: w.Answers,
+	}
+	for _, l := range w.Shown {
+		s.Shown = append(s.Shown, Line(l))
+	}
 	if again, err := s.Bytes(); err != nil || !bytes.Equal(again, b) || len(s.Nonce) != 16 {
 		return Statement{}, fmt.Errorf("parse statement: %w: not canonical", ErrStatement)
 	}
@@ -184,6 +209,9 @@ func (Statement) MarshalJSON() ([]byte, error) { return json.Marshal(hiddenState
 
 // Format writes the word "line" for every verb.
 func (Line) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "line") }
+
+// MarshalJSON is the word "line": only Bytes writes one.
+func (Line) MarshalJSON() ([]byte, error) { return json.Marshal("line") }
 
 // LogValue is the word "line".
 func (Line) LogValue() slog.Value { return slog.StringValue("line") }
