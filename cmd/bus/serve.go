@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/ledger"
 	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
@@ -30,7 +31,7 @@ type serveCommand struct {
 	Rate       float64 `help:"Submissions a second that are admitted; 0 admits all."`
 	DurableLog bool    `help:"Sync each entry of the message log before its answer leaves."`
 	TSA        string  `help:"URL of a time-stamping authority (RFC 3161) for heads of the message log."`
-	Trust      string  `type:"path" help:"Trust bundle for cards to take over at the start, as bus trust set does."`
+	Trust      string  `type:"path" help:"Trust bundle to take over at the start, as bus trust set does: cards and persons must then prove themselves."`
 	TrustKey   string  `type:"path" help:"Public key of the bundle's operator in PEM; none for development."`
 }
 
@@ -66,8 +67,13 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	approvals, err := agency.OpenApprovals(c.Dir)
+	if err != nil {
+		return err
+	}
 	s, err := server.New(ctx, server.Config{
 		Rate: c.Rate, DurableLog: c.DurableLog, Stamper: c.stamper(),
+		Approvals: approvals,
 		Registry: reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
 		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
 	})

@@ -107,6 +107,24 @@ func (c lineCommand) Run(ctx context.Context, out io.Writer) error {
 	return send(ctx, out, order{Do: "line " + c.Do})
 }
 
+type approveCommand struct {
+	FIN string `help:"Whose phone; the first test person's when absent."`
+}
+
+// Run approves on the phone.
+func (c approveCommand) Run(ctx context.Context, out io.Writer) error {
+	return send(ctx, out, order{Do: "phone approve", FIN: c.FIN})
+}
+
+type refuseCommand struct {
+	FIN string `help:"Whose phone; the first test person's when absent."`
+}
+
+// Run refuses on the phone.
+func (c refuseCommand) Run(ctx context.Context, out io.Writer) error {
+	return send(ctx, out, order{Do: "phone refuse", FIN: c.FIN})
+}
+
 // send gives an order to the running simulator and prints its answer.
 func send(ctx context.Context, out io.Writer, o order) error {
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", socket())
@@ -162,6 +180,12 @@ func carryOut(r *rig.Rig, o order) error {
 		return insert(r, o)
 	case "card out":
 		return r.Slot.Remove()
+	case "phone approve", "phone refuse":
+		if o.FIN == "" {
+			o.FIN = agency.Population()[0].FIN
+		}
+		_, err := r.Phone(o.FIN, o.Do == "phone approve")
+		return err
 	case "line cut":
 		r.Line.Cut()
 	case "line restore":

@@ -76,6 +76,9 @@ func (s *Server) control() http.Handler {
 		s.Log.Info("faults cleared")
 		writeJSON(w, http.StatusOK, s.faults.list())
 	})
+	if s.Approvals != nil {
+		mux.Handle("POST /phone", s.Approvals)
+	}
 	return mux
 }
 

@@ -39,6 +39,8 @@ type Config struct {
 	DurableLog bool           // an entry of the message log is synced before its answer leaves
 	Stamper    msglog.Stamper // of the message log's heads; may be nil
 	Told       func(Telling)  // gets every report of a station; must be quick; may be nil
+
+	Approvals *agency.Approvals // the simulated provider of phones; may be nil
 }
 
 // A Provider is the subsystem that the kiosks' service belongs to.

@@ -348,7 +348,7 @@ func TestCertificateFromRequestToOutcome(t *testing.T) {
 	}
 }
 
-func unbase64(t *testing.T, v any) []byte {
+func unbase64(t testing.TB, v any) []byte {
 	t.Helper()
 	s, _ := v.(string)
 	b, err := base64.StdEncoding.DecodeString(s)
