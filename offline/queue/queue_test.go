@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(crashWriter); path != "" {
 		writeUntilKilled(path)
 	}
+	if work := os.Getenv(childWork); work != "" {
+		children[work](os.Getenv(childPath))
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 
