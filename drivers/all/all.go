@@ -9,6 +9,9 @@ import (
 
 	"kosk/drivers/card"
 	"kosk/drivers/card/pcsc"
+	"kosk/drivers/keystore"
+	keyfile "kosk/drivers/keystore/file"
+	"kosk/drivers/keystore/tpm"
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/escpos"
 	"kosk/drivers/sound"
@@ -41,6 +44,18 @@ func Printer(ctx context.Context, name string, o escpos.Options) (printer.Printe
 		return nil, nil
 	}
 	return nil, ErrNoMake{"printer", name}
+}
+
+// Keystore opens what guards the keys on the disk: "tpm" (path is its device or
+// socket), or "file" (path is the key's).
+func Keystore(name, path string) (keystore.Store, error) {
+	switch name {
+	case "tpm":
+		return tpm.Open(tpm.Options{Path: path})
+	case "file":
+		return keyfile.Open(path)
+	}
+	return nil, ErrNoMake{"keystore", name}
 }
 
 // Speech opens a synthesiser: "espeak" or "mute".
