@@ -90,7 +90,7 @@ func (quiet) Error(args ...any)       { stop("worn", fmt.Errorf("%v", args)) }
 func (quiet) Context() context.Context { return context.Background() }
 
 var (
-	wrote  = regexp.MustCompile(`pwrite64\(.*= (\d+)`)
+	wrote  = regexp.MustCompile(`pwrite64.*= (\d+)$`)
 	synced = regexp.MustCompile(`fdatasync\(`)
 )
 

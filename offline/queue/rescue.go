@@ -152,19 +152,16 @@ func (h *haul) salvage() (string, error) {
 		return "", err
 	}
 	h.doubtful = true
-	if len(metas) == 2 || len(metas) == 1 && !h.whole(metas[0]) {
-		for _, m := range metas[1:] {
-			if h.whole(m) {
-				w := &walk{r: h.f, visit: h.take}
-				if err := w.from(m, h.size); err != nil {
-					return "", err
-				}
-				after := h.last
-				return RolledBack, h.scan(func(seq uint64) bool { return seq > after })
-			}
+	for n, m := range metas {
+		if !h.whole(m) {
+			continue
 		}
-	} else if len(metas) == 1 {
-		return RolledBack, h.rollBackTo(metas[0])
+		w := &walk{r: h.f, visit: h.take}
+		if err := w.from(m, h.size); err != nil {
+			return "", err
+		}
+		after := h.last
+		return []string{Salvaged, RolledBack}[n], h.scan(func(seq uint64) bool { return seq > after })
 	}
 	var broken []bounds
 	everything := len(metas) == 0
@@ -182,15 +179,6 @@ func (h *haul) salvage() (string, error) {
 	return Salvaged, h.scan(func(seq uint64) bool {
 		return everything || slices.ContainsFunc(broken, func(b bounds) bool { return b.mayHold(seq) })
 	})
-}
-
-func (h *haul) rollBackTo(m meta) error {
-	w := &walk{r: h.f, visit: h.take}
-	if err := w.from(m, h.size); err != nil {
-		return err
-	}
-	after := h.last
-	return h.scan(func(seq uint64) bool { return seq > after })
 }
 
 // mayHold reports whether keys that begin with seq may lie within b.
