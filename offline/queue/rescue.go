@@ -201,14 +201,17 @@ func (h *haul) whole(m meta) bool {
 // scan looks at every page of the file for leaves, whether anything leads to
 // them or not. Items are taken only if want says so; parts of all.
 func (h *haul) scan(want func(seq uint64) bool) error {
-	page := make([]byte, pageSize)
+	// bbolt doesn't split a leaf of four elements: ours take three pages at most.
+	run := make([]byte, 3*pageSize)
 	for at := int64(2 * pageSize); at+pageSize <= h.size; at += pageSize {
+		page := run[:min(int64(len(run)), h.size-at)]
 		if _, err := h.f.ReadAt(page, at); err != nil {
 			return fmt.Errorf("read page %d: %w", at/pageSize, err)
 		}
 		if binary.NativeEndian.Uint16(page[8:]) != leafFlag {
 			continue
 		}
+		page = page[:min(len(page), pageSize*(1+int(min(binary.NativeEndian.Uint32(page[12:]), 2))))]
 		for i := range int(min(binary.NativeEndian.Uint16(page[10:]), pageSize/elementSize)) {
 			e, ok := elementOf(page, i)
 			if !ok || e.bucket || len(e.key) == 8+2 && isHeader(e.key) && !want(seqOf(e.key)) {

@@ -179,8 +179,9 @@ func (q *Queue) transact(batch []*op) (n int, errs []error, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	v := q.newView(tx)
+	var v *view
 	err = guard(func() error {
+		v = q.newView(tx)
 		for n < len(batch) && v.bytes < maxBatchBytes && batch[n].alone == nil {
 			errs = append(errs, batch[n].apply(v))
 			n++
@@ -196,8 +197,8 @@ func (q *Queue) transact(batch []*op) (n int, errs []error, err error) {
 		q.latency.add(time.Since(started))
 		return err
 	})
-	if err != nil || !v.dirty {
-		if e := tx.Rollback(); !errors.Is(e, berrors.ErrTxClosed) {
+	if err != nil || !v.dirty { // v is nil only with an error
+		if e := guard(tx.Rollback); !errors.Is(e, berrors.ErrTxClosed) {
 			err = errors.Join(err, e)
 		}
 	}
