@@ -22,7 +22,7 @@ var errOldSchema = errors.New("file of an older schema")
 // guards the data keys: they lie in the file. Errors: ErrInUse, ErrDamaged
 // (the file is left as it is; see Options.Salvage), and those of the system.
 func Open(path string, o Options) (*Queue, error) {
-	return openWith(path, o, bareKeeper())
+	return openWith(path, o, keeper{})
 }
 
 // OpenSealed is Open with somebody who guards the data keys. Items whose key
@@ -36,13 +36,19 @@ func OpenSealed(ctx context.Context, path string, o Options, w Wrapper) (*Queue,
 func OpenReader(ctx context.Context, path string, o Options, w Wrapper) (*Queue, error) {
 	o.readOnly, o.Salvage = true, false
 	if w == nil {
-		return openWith(path, o, bareKeeper())
+		return openWith(path, o, keeper{})
 	}
 	return openWith(path, o, keeperOf(ctx, w))
 }
 
-// A keeper is a Wrapper for the time of an opening.
-type keeper struct{ wrap, unwrap func([]byte) ([]byte, error) }
+// A keeper is a Wrapper, or nobody, for the time of an opening. What it wraps
+// begins with how that was done.
+type keeper struct{ wrapWith, unwrapWith func([]byte) ([]byte, error) }
+
+const (
+	keyBare    = 0 // safe from mix-ups, and from nobody who has the file
+	keyWrapped = 1
+)
 
 func keeperOf(ctx context.Context, w Wrapper) keeper {
 	return keeper{
@@ -51,11 +57,26 @@ func keeperOf(ctx context.Context, w Wrapper) keeper {
 	}
 }
 
-// bareKeeper keeps data keys as they are: what is sealed under them is safe
-// from mix-ups, and from nobody who has the file.
-func bareKeeper() keeper {
-	same := func(b []byte) ([]byte, error) { return append([]byte(nil), b...), nil }
-	return keeper{same, same}
+func (k keeper) wrap(key []byte) ([]byte, error) {
+	if k.wrapWith == nil {
+		return append([]byte{keyBare}, key...), nil
+	}
+	wrapped, err := k.wrapWith(key)
+	return append([]byte{keyWrapped}, wrapped...), err
+}
+
+// unwrap gives back a key that was left bare to everybody, and another to
+// whoever has wrapped it.
+func (k keeper) unwrap(b []byte) ([]byte, error) {
+	switch {
+	case len(b) > 0 && b[0] == keyBare:
+		return append([]byte(nil), b[1:]...), nil
+	case len(b) == 0 || b[0] != keyWrapped:
+		return nil, damage("data key of %d bytes", len(b))
+	case k.unwrapWith == nil:
+		return nil, errNoKey
+	}
+	return k.unwrapWith(b[1:])
 }
 
 func openWith(path string, o Options, k keeper) (*Queue, error) {

@@ -22,7 +22,7 @@ const (
 	sealSize = 12 + 16 // nonce and tag
 )
 
-// errNoKey says that there is no key to seal under: the queue was opened to be read.
+// errNoKey says that there is no key to seal under, or nobody to unwrap it.
 var errNoKey = errors.New("no data key")
 
 // keys are the data keys by epoch, which is the number of the file's opening.
