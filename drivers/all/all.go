@@ -51,9 +51,17 @@ func Printer(ctx context.Context, name string, o escpos.Options) (printer.Printe
 func Keystore(name, path string) (keystore.Store, error) {
 	switch name {
 	case "tpm":
-		return tpm.Open(tpm.Options{Path: path})
+		s, err := tpm.Open(tpm.Options{Path: path})
+		if err != nil { // and not a nil of its type
+			return nil, err
+		}
+		return s, nil
 	case "file":
-		return keyfile.Open(path)
+		s, err := keyfile.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	return nil, ErrNoMake{"keystore", name}
 }
