@@ -275,6 +275,9 @@ func fill(q *Queue, size int) (puts int, err error) {
 			return puts, fmt.Errorf("put %d: %w", puts, err)
 		}
 	}
+	if err := q.Room(size); !errors.Is(err, offline.ErrFull) {
+		return puts, fmt.Errorf("full, and there is room: %w", err)
+	}
 	for n := range puts {
 		if err := errors.Join(q.Sending(ctx, id(n)), q.Done(ctx, id(n), bytes.Repeat([]byte{1}, 400))); err != nil {
 			return puts, fmt.Errorf("acknowledge %d of %d: %w", n, puts, err)
@@ -394,7 +397,7 @@ func anonymousBytes() int64 {
 
 // KOSK_QUEUE_THROUGH is how many items go in and out; 100,000 is the long form.
 func TestTheFileAndMemoryStaySmall(t *testing.T) {
-	through := cmp.Or(os.Getenv("KOSK_QUEUE_THROUGH"), "8000")
+	through := cmp.Or(os.Getenv("KOSK_QUEUE_THROUGH"), "4000")
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	out, err := child(ctx, "through", filepath.Join(t.TempDir(), "queue"), "THROUGH="+through).CombinedOutput()

@@ -104,7 +104,11 @@ func openOrRescue(path string, o Options, k keeper) (*Queue, error) {
 	if o.readOnly || !old && !(damaged && o.Salvage) {
 		return q, err
 	}
-	report, err := rescue(path, o, k, err)
+	cause := err
+	report, err := rescue(path, o, k, cause)
+	if isFull(err) && os.Remove(ballastOf(path)) == nil {
+		report, err = rescue(path, o, k, cause)
+	}
 	if err != nil {
 		return nil, err
 	}

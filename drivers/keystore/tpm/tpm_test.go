@@ -3,6 +3,7 @@ package tpm_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +45,8 @@ func start(t testing.TB) string {
 		os.RemoveAll(dir)
 	})
 	for end := time.Now().Add(10 * time.Second); ; {
-		if _, err := os.Stat(socket); err == nil {
+		if conn, err := net.Dial("unix", socket); err == nil { // it is there before it answers
+			conn.Close()
 			return socket
 		}
 		if time.Now().After(end) {
