@@ -122,11 +122,12 @@ func openOrRescue(path string, o Options, k keeper) (*Queue, error) {
 }
 
 // settings are bbolt's. The map is as large as the file may ever grow, so that
-// no commit waits for readers in order to map it anew.
+// no commit waits for readers in order to map it anew. The array of free pages
+// gives neighbours to a body, which the disk writes as one; the map gives any.
 func (o Options) settings() *bolt.Options {
 	return &bolt.Options{
 		Timeout:         o.LockWait,
-		FreelistType:    bolt.FreelistMapType,
+		FreelistType:    bolt.FreelistArrayType,
 		NoFreelistSync:  true,
 		PageSize:        pageSize,
 		InitialMmapSize: int(o.MaxSize) + 2*pageSize,
