@@ -80,6 +80,7 @@ var dwellings = []home{
 	{"github.com/creack/pty", []string{"drivers/printer/paper"}, []string{"drivers/serial"}},
 	{"github.com/ebfe/scard", []string{"drivers/card/pcsc"}, nil},
 	{"github.com/miekg/pkcs11", []string{"drivers/signer/pkcs11"}, nil},
+	{"github.com/google/go-tpm", []string{"drivers/keystore/tpm"}, nil},
 	{"github.com/jfreymuth/pulse", []string{"drivers/sound/pulse"}, nil},
 	{"github.com/tarm/serial", []string{"drivers/serial"}, nil},
 
