@@ -1,0 +1,85 @@
+package jetstream_test
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/ledger/jetstream"
+)
+
+// BenchmarkAppend appends 3 KB bodies, embedded and to a cluster of three on
+// this machine, interleaved with the same disk's raw append and sync: a share of
+// each in turn, so that both meet the same disk.
+func BenchmarkAppend(b *testing.B) {
+	for _, writers := range []int{1, 8, 64, 256} {
+		b.Run(fmt.Sprint("embedded/writers=", writers), func(b *testing.B) {
+			l, err := jetstream.Open(b.Context(), jetstream.Config{Dir: filepath.Join(b.TempDir(), "ledger"), Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close()
+			against(b, l, writers)
+		})
+	}
+}
+
+// against measures appends and raw appends in turn.
+func against(b *testing.B, l ledger.Ledger, writers int) {
+	raw, err := os.OpenFile(filepath.Join(b.TempDir(), "raw"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer raw.Close()
+	body := make([]byte, 3000)
+	var next, ours, theirs int
+	var ourTime, theirTime time.Duration
+	b.ResetTimer()
+	for next < b.N {
+		n := min(b.N-next, max(50, 8*writers))
+		start := time.Now()
+		appendMany(b, l, body, next, n, writers)
+		ourTime += time.Since(start)
+		ours += n
+		next += n
+
+		start = time.Now()
+		for range 50 {
+			if _, err := raw.Write(body); err != nil {
+				b.Fatal(err)
+			}
+			if err := unix.Fdatasync(int(raw.Fd())); err != nil {
+				b.Fatal(err)
+			}
+		}
+		theirTime += time.Since(start)
+		theirs += 50
+	}
+	a, r := float64(ours)/ourTime.Seconds(), float64(theirs)/theirTime.Seconds()
+	b.ReportMetric(a, "appends/s")
+	b.ReportMetric(r, "raw_syncs/s")
+	b.ReportMetric(a/r, "of_raw")
+}
+
+func appendMany(b *testing.B, l ledger.Ledger, body []byte, from, n, writers int) {
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range writers {
+		all.Go(func() {
+			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
+				if _, created, err := l.Append(b.Context(), fmt.Sprint("k/", from+i), body); err != nil || !created {
+					b.Error(created, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
