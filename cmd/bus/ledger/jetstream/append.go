@@ -15,7 +15,7 @@ import (
 const (
 	maxLine      = 256
 	maxLineBytes = 16 << 20
-	commitWithin = 20 * time.Second
+	commitWithin = 30 * time.Second
 	firstPause   = 20 * time.Millisecond
 	longestPause = time.Second
 )

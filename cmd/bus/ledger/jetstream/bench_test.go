@@ -14,6 +14,7 @@ import (
 
 	"kosk/cmd/bus/ledger"
 	"kosk/cmd/bus/ledger/jetstream"
+	"kosk/cmd/bus/ledger/ledgertest"
 )
 
 // BenchmarkAppend appends 3 KB bodies, embedded and to a cluster of three on
@@ -27,13 +28,29 @@ func BenchmarkAppend(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer l.Close()
-			against(b, l, writers)
+			against(b, l, writers, 0)
+		})
+	}
+	if testing.Short() {
+		return
+	}
+	c := ledgertest.StartCluster(b, "always", [ledgertest.Nodes]string{})
+	awaitPeers(b, c)
+	for place, writers := range []int{1, 64, 256} {
+		b.Run(fmt.Sprint("cluster/writers=", writers), func(b *testing.B) {
+			l := onCluster(c, place, filepath.Join(b.TempDir(), "ledger"))(b)
+			defer l.Close()
+			from := 0
+			if err := l.Each(b.Context(), 0, func(ledger.Entry) error { from++; return nil }); err != nil {
+				b.Fatal(err)
+			}
+			against(b, l, writers, from)
 		})
 	}
 }
 
 // against measures appends and raw appends in turn.
-func against(b *testing.B, l ledger.Ledger, writers int) {
+func against(b *testing.B, l ledger.Ledger, writers, from int) {
 	raw, err := os.OpenFile(filepath.Join(b.TempDir(), "raw"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		b.Fatal(err)
@@ -46,7 +63,7 @@ func against(b *testing.B, l ledger.Ledger, writers int) {
 	for next < b.N {
 		n := min(b.N-next, max(50, 8*writers))
 		start := time.Now()
-		appendMany(b, l, body, next, n, writers)
+		appendMany(b, l, body, from+next, n, writers)
 		ourTime += time.Since(start)
 		ours += n
 		next += n

@@ -24,6 +24,12 @@ const (
 	room = 64 << 10
 	// startWithin bounds the start of the embedded engine, recovery included.
 	startWithin = time.Minute
+	// patience is for one answer of the engine.
+	patience = 3 * time.Second
+	// answerWithin is how long after an answer the next server's may come.
+	answerWithin = 500 * time.Millisecond
+	// pingEvery is how often a server is asked whether it is there.
+	pingEvery = 2 * time.Second
 	// embeddedBacklog: the embedded engine stages a batch in a file of its own,
 	// which costs as much as some ten single entries. A cluster stages in memory.
 	embeddedBacklog = 12
@@ -66,6 +72,7 @@ func connect(c Config, s *server.Server) (*nats.Conn, error) {
 	log := c.Log
 	opts := []nats.Option{
 		nats.Name("bus ledger"), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(250 * time.Millisecond),
+		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2), // a server may be alive and not answer
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("engine connection", "err", err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -106,15 +113,17 @@ func wanted(external bool) js.StreamConfig {
 	return c
 }
 
-// open makes the stream when there is none and checks it when there is one.
+// openStream makes the stream when there is none and checks it when there is one.
 // It waits for a cluster that is still choosing its leaders.
 func openStream(ctx context.Context, j js.JetStream, external bool) (js.Stream, error) {
 	want := wanted(external)
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		ctx, cancel := context.WithTimeout(ctx, startWithin)
-		s, err := j.Stream(ctx, want.Name)
+		ask, cancel := context.WithTimeout(ctx, patience) // a cluster without a leader doesn't answer
+		s, err := j.Stream(ask, want.Name)
 		if errors.Is(err, js.ErrStreamNotFound) {
-			s, err = j.CreateStream(ctx, want)
+			s, err = j.CreateStream(ask, want)
 		}
 		cancel()
 		if err == nil {
@@ -180,22 +189,23 @@ func askNodes(ctx context.Context, c Config) error {
 	if err := conn.PublishRequest("$SYS.REQ.SERVER.PING.JSZ", inbox, []byte(`{"config":true}`)); err != nil {
 		return fmt.Errorf("engine: %w: %w", ledger.ErrUnavailable, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
 	syncing := map[string]bool{}
-	for len(syncing) < replicas {
-		m, err := sub.NextMsgWithContext(ctx)
+	for {
+		m, err := nextOf(ctx, sub)
 		if err != nil {
-			break
+			break // all have spoken who will
 		}
 		var n node
 		if err := json.Unmarshal(m.Data, &n); err != nil {
 			return fmt.Errorf("engine: %w: %w", ledger.ErrNotDurable, err)
 		}
-		if !n.Data.Disabled && !n.Data.Config.SyncAlways {
+		switch {
+		case n.Data.Disabled: // stores nothing
+		case !n.Data.Config.SyncAlways:
 			return fmt.Errorf("engine: %w: %s doesn't have sync_interval: always", ledger.ErrNotDurable, n.Server.Name)
+		default:
+			syncing[n.Server.Name] = true
 		}
-		syncing[n.Server.Name] = !n.Data.Disabled
 	}
 	if len(syncing) <= replicas/2 {
 		return fmt.Errorf("engine: %w: %d of %d servers say whether they sync", ledger.ErrNotDurable, len(syncing), replicas)
@@ -204,6 +214,14 @@ func askNodes(ctx context.Context, c Config) error {
 		c.Log.Warn("not every server said whether it syncs", "said", len(syncing))
 	}
 	return nil
+}
+
+// nextOf waits for one more answer of a cluster; the others come soon after the
+// first.
+func nextOf(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	return sub.NextMsgWithContext(ctx)
 }
 
 // claim takes the folder for this process. Errors: ErrInUse, ErrOldFormat.

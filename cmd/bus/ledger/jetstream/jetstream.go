@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -50,8 +49,7 @@ type Ledger struct {
 	stream js.Stream
 	follow js.ConsumeContext // nil when embedded
 
-	patience time.Duration // for one answer of the engine
-	backlog  int           // so many in the line make a batch
+	backlog int // so many in the line make a batch
 
 	turn chan struct{} // holds one token while a commit runs; guards the next three
 	head ledger.Entry
@@ -72,7 +70,7 @@ var _ ledger.Ledger = (*Ledger)(nil)
 // ErrNotDurable, ErrDamaged, ErrUnavailable, ErrSettings.
 func Open(ctx context.Context, c Config) (*Ledger, error) {
 	l := &Ledger{
-		log: c.Log, patience: 5 * time.Second, turn: make(chan struct{}, 1),
+		log: c.Log, turn: make(chan struct{}, 1),
 		queued: map[string]*waiter{}, waits: map[string]*wait{},
 	}
 	if err := l.open(ctx, c); err != nil {

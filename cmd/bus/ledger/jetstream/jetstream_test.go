@@ -27,3 +27,11 @@ func inFolder(dir string) ledgertest.Open {
 func TestEmbedded(t *testing.T) {
 	ledgertest.Run(t, func(t *testing.T) ledgertest.Open { return inFolder(filepath.Join(t.TempDir(), "ledger")) })
 }
+
+// TestEmbeddedCrash kills the process at random moments.
+func TestEmbeddedCrash(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ledger")
+	ledgertest.Crash{
+		Rounds: rounds(t, 20), Env: []string{"LEDGER_DIR=" + dir}, Open: inFolder(dir), Harm: ledgertest.Kill,
+	}.Run(t)
+}

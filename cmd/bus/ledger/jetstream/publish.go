@@ -66,7 +66,7 @@ func (l *Ledger) publish(ctx context.Context, entries []ledger.Entry, line []*wa
 // ask publishes the message that ends a batch, or stands alone, and reads the
 // engine's answer.
 func (l *Ledger) ask(ctx context.Context, m *nats.Msg, seq uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	reply, err := l.conn.RequestMsgWithContext(ctx, m)
 	switch {

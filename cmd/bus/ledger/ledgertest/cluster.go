@@ -8,14 +8,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// Nodes is how many servers a cluster has.
-const Nodes = 3
+// Nodes is how many servers a cluster has, and Places how many ledgers: each is
+// an account of its own.
+const (
+	Nodes  = 3
+	Places = 12
+)
+
+// lifetime is how long a server may run, whatever happens to the test.
+const lifetime = 30 * time.Minute
 
 // A Cluster is three NATS servers, each a process of its own, on loopback.
 type Cluster struct {
@@ -74,8 +82,10 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// URL is where the bus's account is, System where the system account is.
-func (c *Cluster) URL() string    { return c.url("bus") }
+// URL is where a place is, from 0.
+func (c *Cluster) URL(place int) string { return c.url(fmt.Sprint("bus", place)) }
+
+// System is where the system account is.
 func (c *Cluster) System() string { return c.url("sys") }
 
 func (c *Cluster) url(user string) string {
@@ -86,26 +96,33 @@ func (c *Cluster) url(user string) string {
 	return strings.Join(urls, ",")
 }
 
-// Start starts a node that doesn't run.
-func (c *Cluster) Start(t testing.TB, i int) {
-	t.Helper()
-	n := c.nodes[i]
+// config is the configuration of a node.
+func (c *Cluster) config(n *node) string {
 	var routes []string
 	for _, other := range c.nodes {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", other.route))
 	}
-	config := fmt.Sprintf(`server_name: %s
+	var places strings.Builder
+	for i := range Places {
+		fmt.Fprintf(&places, "  B%d { jetstream: enabled, users: [ { user: bus%d, password: bus%d } ] }\n", i, i, i)
+	}
+	return fmt.Sprintf(`server_name: %s
 listen: "127.0.0.1:%d"
 max_payload: %d
 jetstream { store_dir: %q, sync_interval: %s, max_file_store: 10GB }
 cluster { name: ledger, listen: "127.0.0.1:%d", routes: [%s] }
 accounts {
-  BUS { jetstream: enabled, users: [ { user: bus, password: bus } ] }
-  $SYS { users: [ { user: sys, password: sys } ] }
+%s  $SYS { users: [ { user: sys, password: sys } ] }
 }
-`, n.name, n.client, 8<<20+64<<10, n.store, c.sync, n.route, strings.Join(routes, ", "))
+`, n.name, n.client, 8<<20+64<<10, n.store, c.sync, n.route, strings.Join(routes, ", "), places.String())
+}
+
+// Start starts a node that doesn't run.
+func (c *Cluster) Start(t testing.TB, i int) {
+	t.Helper()
+	n := c.nodes[i]
 	file := filepath.Join(c.dir, n.name+".conf")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(c.config(n)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	log, err := os.OpenFile(filepath.Join(c.dir, n.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -113,14 +130,17 @@ accounts {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	n.cmd = exec.Command(c.binary, "-c", file)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), lifetime) // Kill ends it, after the test's context
+	n.cmd = exec.CommandContext(ctx, c.binary, "-c", file)
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not to outlive the test
 	if err := n.cmd.Start(); err != nil {
+		cancel()
 		t.Fatal(err)
 	}
 	n.over = make(chan struct{})
 	go func(cmd *exec.Cmd, over chan struct{}) {
+		defer cancel()
 		_ = cmd.Wait() // it is killed
 		close(over)
 	}(n.cmd, n.over)
@@ -153,14 +173,10 @@ func (c *Cluster) signal(t testing.TB, i int, s os.Signal) {
 	}
 }
 
-// Leader is the node that leads the stream, by its place; -1 when none says so.
-func (c *Cluster) Leader(name string) int {
-	for i, n := range c.nodes {
-		if n.name == name {
-			return i
-		}
-	}
-	return -1
+// Index is the place of a node in the cluster, by the name it gives itself; -1
+// when there is none.
+func (c *Cluster) Index(name string) int {
+	return slices.IndexFunc(c.nodes[:], func(n *node) bool { return n.name == name })
 }
 
 // Log is what a node has said.

@@ -136,7 +136,10 @@ func anyKey(t *testing.T, open Open) {
 func limits(t *testing.T, open Open) {
 	l := opened(t, open)
 	for name, err := range map[string]error{
-		"key":  func() error { _, _, err := l.Append(t.Context(), strings.Repeat("k", ledger.MaxKey+1), nil); return err }(),
+		"key": func() error {
+			_, _, err := l.Append(t.Context(), strings.Repeat("k", ledger.MaxKey+1), nil)
+			return err
+		}(),
 		"body": func() error { _, _, err := l.Append(t.Context(), "k", make([]byte, ledger.MaxBody+1)); return err }(),
 	} {
 		if !errors.Is(err, ledger.ErrTooLong) {
