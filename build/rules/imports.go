@@ -86,6 +86,8 @@ var dwellings = []home{
 	{"golang.org/x/image", []string{"build/picture", "drivers/printer"}, []string{"build/rules", "ui"}},
 	{"github.com/boombuler/barcode", []string{"drivers/printer/dots", "ui/kit"}, nil}, // one code on paper, one on the screen
 
+	{"github.com/nats-io/nats-server/v2", []string{"cmd/bus/ledger/jetstream"}, nil},
+	{"github.com/nats-io/nats.go", []string{"cmd/bus/ledger/jetstream"}, nil},
 	{"go.etcd.io/bbolt", []string{"offline/queue"}, nil},
 	{"net/http", []string{"offline/bus", "cmd/bus"}, []string{"cmd"}}, // the one line out, and who answers it
 
