@@ -127,7 +127,14 @@ func (l *Ledger) commit(ctx context.Context) {
 
 // settle finds the place of every waiter in the line, and returns why those
 // that have none then have none.
+//
+// A cluster is asked again: what its leader shows, a majority has synced. The
+// embedded engine is not: after a sync that failed it shows what may not be on
+// the disk. Then the ledger refuses for ever, until the files are read again.
 func (l *Ledger) settle(ctx context.Context, line []*waiter) error {
+	if l.broken != nil {
+		return l.broken
+	}
 	doubt := false
 	err := l.attempt(ctx, line)
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
@@ -139,18 +146,21 @@ func (l *Ledger) settle(ctx context.Context, line []*waiter) error {
 		}
 		doubt = doubt || errors.Is(err, errDoubt)
 		passing := errors.Is(err, errDoubt) || errors.Is(err, errStale) || errors.Is(err, ledger.ErrUnavailable)
-		if passing && !l.gone() && rest(ctx, pause) == nil {
-			err = l.attempt(ctx, line)
-			continue
+		if l.server != nil || !passing || l.gone() || rest(ctx, pause) != nil {
+			break
 		}
-		switch {
-		case doubt || l.gone():
-			return fmt.Errorf("%w: %w", ledger.ErrUnknown, err)
-		case errors.Is(err, errStale):
-			return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
-		}
-		return err
+		err = l.attempt(ctx, line)
 	}
+	switch {
+	case (doubt || l.gone()) && l.server != nil:
+		l.broken = fmt.Errorf("%w: %w", ledger.ErrUnknown, err)
+		return l.broken
+	case doubt || l.gone():
+		return fmt.Errorf("%w: %w", ledger.ErrUnknown, err)
+	case errors.Is(err, errStale):
+		return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+	}
+	return err
 }
 
 // attempt looks for those who have a place already, when the head isn't known

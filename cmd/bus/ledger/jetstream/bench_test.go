@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,4 +101,40 @@ func appendMany(b *testing.B, l ledger.Ledger, body []byte, from, n, writers int
 		})
 	}
 	all.Wait()
+}
+
+// BenchmarkOpen opens a ledger of so many entries in a process of its own, as
+// whoever starts a bus does, and reports what that takes.
+func BenchmarkOpen(b *testing.B) {
+	for _, entries := range []int{0, 20_000} {
+		b.Run(fmt.Sprint("entries=", entries), func(b *testing.B) {
+			dir := filepath.Join(b.TempDir(), "ledger")
+			l := inFolder(dir)(b)
+			if entries > 0 {
+				appendMany(b, l, make([]byte, 3000), 0, entries, 256)
+			}
+			if err := l.Close(); err != nil {
+				b.Fatal(err)
+			}
+			var opening time.Duration
+			var peak int64
+			b.ResetTimer()
+			for range b.N {
+				start := time.Now()
+				l := inFolder(dir)(b)
+				opening += time.Since(start)
+				if err := l.Close(); err != nil {
+					b.Fatal(err)
+				}
+				cmd := exec.CommandContext(b.Context(), os.Args[0])
+				cmd.Env = append(os.Environ(), "LEDGER_DIR="+dir, "LEDGER_ROUND=x") // it ends with its empty input
+				if err := cmd.Run(); err != nil {
+					b.Fatal(err)
+				}
+				peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+			}
+			b.ReportMetric(float64(opening.Milliseconds())/float64(b.N), "open-ms")
+			b.ReportMetric(float64(peak)/1024, "peak-MB")
+		})
+	}
 }

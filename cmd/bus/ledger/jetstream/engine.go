@@ -26,6 +26,8 @@ const (
 	startWithin = time.Minute
 	// patience is for one answer of the engine.
 	patience = 3 * time.Second
+	// embeddedPatience is for one commit of the embedded engine, on the slowest disk.
+	embeddedPatience = 10 * time.Second
 	// answerWithin is how long after an answer the next server's may come.
 	answerWithin = 500 * time.Millisecond
 	// pingEvery is how often a server is asked whether it is there.

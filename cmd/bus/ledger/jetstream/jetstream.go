@@ -51,10 +51,11 @@ type Ledger struct {
 
 	backlog int // so many in the line make a batch
 
-	turn chan struct{} // holds one token while a commit runs; guards the next three
-	head ledger.Entry
-	sure bool // head is the head
-	mark mark
+	turn   chan struct{} // holds one token while a commit runs; guards the next four
+	head   ledger.Entry
+	sure   bool // head is the head
+	mark   mark
+	broken error // what the embedded engine holds is not certain any more
 
 	mu     sync.Mutex // guards all below
 	line   []*waiter

@@ -11,7 +11,7 @@ import (
 type speaker struct{ log *slog.Logger }
 
 func (s speaker) Noticef(format string, v ...any) { s.log.Debug("engine", "says", said(format, v)) }
-func (s speaker) Warnf(format string, v ...any) { s.log.Warn("engine warns", "says", said(format, v)) }
+func (s speaker) Warnf(format string, v ...any)   { s.log.Warn("engine warns", "says", said(format, v)) }
 
 func (s speaker) Errorf(format string, v ...any) {
 	s.log.Error("engine failed", "says", said(format, v))

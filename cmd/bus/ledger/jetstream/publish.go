@@ -20,6 +20,10 @@ const (
 	headBatchCommit = "Nats-Batch-Commit"   // on the last message
 )
 
+// storeFailed is the engine's word for a write or sync that failed: some of it
+// may be on the disk.
+const storeFailed = 10077
+
 // What publish can answer beside nil.
 var (
 	// errStale: nothing was stored, since a key or the head isn't as expected.
@@ -66,7 +70,11 @@ func (l *Ledger) publish(ctx context.Context, entries []ledger.Entry, line []*wa
 // ask publishes the message that ends a batch, or stands alone, and reads the
 // engine's answer.
 func (l *Ledger) ask(ctx context.Context, m *nats.Msg, seq uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	within := patience
+	if l.server != nil { // nobody else can answer
+		within = embeddedPatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	reply, err := l.conn.RequestMsgWithContext(ctx, m)
 	switch {
@@ -95,6 +103,8 @@ func judge(data []byte, seq uint64) error {
 		return fmt.Errorf("%w: entry %d stored at %d", errDoubt, seq, ack.Seq)
 	case ack.Error.ErrorCode == js.JSErrCodeStreamWrongLastSequence, ack.Error.ErrorCode == js.JSErrCodeStreamWrongLastSequenceConstant:
 		return fmt.Errorf("%w: %w", errStale, ack.Error)
+	case ack.Error.ErrorCode == storeFailed:
+		return fmt.Errorf("%w: %w", errDoubt, ack.Error)
 	default:
 		return fmt.Errorf("%w: %w", ledger.ErrUnavailable, ack.Error)
 	}

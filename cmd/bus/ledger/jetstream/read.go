@@ -65,7 +65,11 @@ func (l *Ledger) readHead(ctx context.Context) (ledger.Entry, error) {
 	case state.Msgs == 0:
 		return ledger.Entry{Seq: state.LastSeq}, nil
 	}
-	return l.at(ctx, state.LastSeq)
+	e, err := l.at(ctx, state.LastSeq)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ledger.Entry{}, fmt.Errorf("%w: entry %d is missing", ledger.ErrDamaged, state.LastSeq)
+	}
+	return e, err
 }
 
 // state asks the engine, and of a cluster its leader, how the stream stands.
@@ -150,7 +154,7 @@ func (l *Ledger) Each(ctx context.Context, after uint64, seen func(ledger.Entry)
 	if err != nil {
 		return fmt.Errorf("each: %w", err)
 	}
-	first := max(after+1, state.FirstSeq)
+	first := max(after+1, state.FirstSeq) // what is older than the retention has gone
 	if state.Msgs == 0 || state.LastSeq < first {
 		return nil
 	}
@@ -167,13 +171,9 @@ func (l *Ledger) Each(ctx context.Context, after uint64, seen func(ledger.Entry)
 	defer messages.Stop()
 	last := ledger.Entry{Seq: first - 1}
 	for last.Seq < state.LastSeq {
-		m, err := messages.Next(js.NextContext(ctx))
+		e, err := l.nextOf(ctx, messages, last.Seq+1)
 		if err != nil {
 			return fmt.Errorf("each: %w", err)
-		}
-		e, err := entryOf(m)
-		if err != nil {
-			return err
 		}
 		if last.Sum == ([32]byte{}) && e.Seq > 1 {
 			last.Sum = e.Previous // where the walk begins there is nothing to compare with
@@ -189,6 +189,26 @@ func (l *Ledger) Each(ctx context.Context, after uint64, seen func(ledger.Entry)
 	return nil
 }
 
+// nextOf waits for the next entry of a walk. One that was lost never comes: when
+// it is late the engine is asked for it by its place.
+func (l *Ledger) nextOf(ctx context.Context, messages js.MessagesContext, seq uint64) (ledger.Entry, error) {
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	m, err := messages.Next(js.NextContext(soon))
+	if err == nil {
+		return entryOf(m)
+	}
+	if ctx.Err() != nil {
+		return ledger.Entry{}, context.Cause(ctx)
+	}
+	if _, err := l.at(ctx, seq); errors.Is(err, ledger.ErrNotFound) {
+		return ledger.Entry{}, fmt.Errorf("%w: entry %d is missing", ledger.ErrDamaged, seq)
+	} else if err != nil {
+		return ledger.Entry{}, err
+	}
+	return ledger.Entry{}, fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+}
+
 func entryOf(m js.Msg) (ledger.Entry, error) {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -202,6 +222,9 @@ func entryOf(m js.Msg) (ledger.Entry, error) {
 func (l *Ledger) Verify(ctx context.Context) (n int, err error) {
 	err = l.Each(ctx, 0, func(e ledger.Entry) error {
 		again, err := l.at(ctx, e.Seq)
+		if errors.Is(err, ledger.ErrNotFound) {
+			return fmt.Errorf("%w: entry %d is missing", ledger.ErrDamaged, e.Seq)
+		}
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", e.Seq, err)
 		}
