@@ -30,6 +30,8 @@ const (
 	embeddedPatience = 10 * time.Second
 	// answerWithin is how long after an answer the next server's may come.
 	answerWithin = 500 * time.Millisecond
+	// late is when the next entry of a walk is asked for by its place.
+	late = time.Second
 	// pingEvery is how often a server is asked whether it is there.
 	pingEvery = 2 * time.Second
 	// embeddedBacklog: the embedded engine stages a batch in a file of its own,

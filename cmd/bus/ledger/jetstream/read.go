@@ -189,24 +189,28 @@ func (l *Ledger) Each(ctx context.Context, after uint64, seen func(ledger.Entry)
 	return nil
 }
 
-// nextOf waits for the next entry of a walk. One that was lost never comes: when
-// it is late the engine is asked for it by its place.
+// nextOf waits for the next entry of a walk. When it is late, since it was lost or
+// the cluster is busy, it is read by its place.
 func (l *Ledger) nextOf(ctx context.Context, messages js.MessagesContext, seq uint64) (ledger.Entry, error) {
-	soon, cancel := context.WithTimeout(ctx, patience)
+	soon, cancel := context.WithTimeout(ctx, late)
 	defer cancel()
-	m, err := messages.Next(js.NextContext(soon))
-	if err == nil {
-		return entryOf(m)
+	for {
+		m, err := messages.Next(js.NextContext(soon))
+		if ctx.Err() != nil {
+			return ledger.Entry{}, context.Cause(ctx)
+		}
+		if err != nil {
+			break
+		}
+		if e, err := entryOf(m); err != nil || e.Seq >= seq { // an earlier one was read by its place
+			return e, err
+		}
 	}
-	if ctx.Err() != nil {
-		return ledger.Entry{}, context.Cause(ctx)
+	e, err := l.at(ctx, seq)
+	if errors.Is(err, ledger.ErrNotFound) {
+		err = fmt.Errorf("%w: entry %d is missing", ledger.ErrDamaged, seq)
 	}
-	if _, err := l.at(ctx, seq); errors.Is(err, ledger.ErrNotFound) {
-		return ledger.Entry{}, fmt.Errorf("%w: entry %d is missing", ledger.ErrDamaged, seq)
-	} else if err != nil {
-		return ledger.Entry{}, err
-	}
-	return ledger.Entry{}, fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+	return e, err
 }
 
 func entryOf(m js.Msg) (ledger.Entry, error) {
