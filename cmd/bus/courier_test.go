@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 	"kosk/device/request"
@@ -28,7 +28,7 @@ func serveHere(t *testing.T, dir string) (url string, control server.Control) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book, err := ledger.OpenFile(filepath.Join(dir, "ledger"))
+	book, err := jetstream.Open(t.Context(), jetstream.Config{Dir: filepath.Join(dir, "ledger"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 
 	"kosk/cmd/bus/agency"
-	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
@@ -26,6 +26,9 @@ type serveCommand struct {
 	PortFile string `type:"path" help:"File to write the port into once it listens."`
 	Instance string `default:"AZ-TEST" help:"X-Road instance."`
 	Member   string `default:"10001" help:"X-Road member of the bus."`
+	Ledger   string `env:"BUS_LEDGER" placeholder:"URL" help:"NATS cluster that holds the ledger (nats:// or tls://, several with commas); embedded when absent."`
+	System   string `name:"ledger-system" env:"BUS_LEDGER_SYSTEM" placeholder:"URL" help:"The same cluster as a user of its system account, to ask whether it syncs."`
+	CA       string `name:"ledger-ca" type:"path" help:"Authorities that the cluster's certificates come from."`
 	Dialect  string `enum:"old,new" default:"new" help:"Spelling of X-Road errors: old (to 7.7) or new (from 7.8)."`
 
 	Rate       float64 `help:"Submissions a second that are admitted; 0 admits all."`
@@ -55,14 +58,11 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err := c.takeTrust(reg); err != nil {
 		return err
 	}
-	book, err := ledger.OpenFile(c.ledger())
+	book, err := jetstream.Open(ctx, jetstream.Config{Dir: c.ledger(), Log: log, URL: c.Ledger, System: c.System, CA: c.CA})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, book.Close()) }()
-	if n := book.Cut(); n > 0 {
-		log.Warn("torn tail cut", "bytes", n)
-	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
