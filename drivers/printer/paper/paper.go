@@ -36,6 +36,8 @@ type Slip struct {
 	Text string      // lines; a QR code as [QR ...]
 	Raw  []byte      // the bytes that were printed, from the last cut to this one
 	Torn bool        // the paper ended, or the blade was stuck, before the slip did
+
+	Retracted bool // it was held out, and then taken back
 }
 
 // A Paper is a printer at work.
@@ -82,6 +84,7 @@ func Open(o Options) (*Paper, error) {
 		p.folder, p.link = folder, filepath.Join(folder, "line")
 	}
 	m := newMachine(o.Model, func(s Slip) { p.keep(s, o.OnSlip) })
+	m.back = p.takenBack
 	p.ended.Go(func() { p.run(m) })
 	if err := p.Replug(); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -106,6 +109,22 @@ func (p *Paper) keep(s Slip, tell func(Slip)) {
 	if tell != nil {
 		tell(s)
 	}
+}
+
+// takenBack marks the slip that came out last.
+func (p *Paper) takenBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slips[len(p.slips)-1].Retracted = true
+}
+
+// Retracted is how many slips are in the bin.
+func (p *Paper) Retracted() int {
+	n := 0
+	for _, s := range p.Slips() {
+		n += int(bit(s.Retracted, 1))
+	}
+	return n
 }
 
 // SetPaper puts in a fresh roll (PaperFull), one near its end (PaperLow), or
@@ -134,9 +153,42 @@ func (p *Paper) Cutter(blocked bool) {
 		m.cutter = blocked
 		if !blocked && m.stuck {
 			m.deliver(true)
+			m.stuck = m.model.Recover
 		}
 	})
 }
+
+// Jam crumples the paper in the mechanism, or frees it, and then what hangs
+// there is taken out. Models that recover by DLE ENQ wait for it after that.
+func (p *Paper) Jam(on bool) {
+	p.ask(func(m *machine) {
+		m.jam = on
+		switch {
+		case on:
+			m.jammed = true
+		case m.jammed:
+			m.deliver(true)
+			m.jammed = m.model.Recover
+		}
+	})
+}
+
+// Head makes the head too hot to print, or cools it.
+func (p *Paper) Head(hot bool) { p.ask(func(m *machine) { m.head = hot }) }
+
+// Take takes the slip that a presenter holds out.
+func (p *Paper) Take() { p.ask(func(m *machine) { m.slot = false }) }
+
+// AtSlot reports whether a presenter holds a slip out.
+func (p *Paper) AtSlot() bool {
+	there := false
+	p.ask(func(m *machine) { there = m.slot })
+	return there
+}
+
+// PowerCycle switches the printer off and on: what it had received is gone, what
+// was printed hangs where it hung.
+func (p *Paper) PowerCycle() { p.ask((*machine).restart) }
 
 // Mute keeps the printer from answering. It goes on printing.
 func (p *Paper) Mute(on bool) { p.ask(func(m *machine) { m.muted = on }) }
