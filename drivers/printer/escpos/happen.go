@@ -15,11 +15,10 @@ const toldMost = 64
 // on the printer are returned for the caller to do.
 func (p *Printer) happens(h happening) []action {
 	actions, next, _ := step(p.path, h)
-	p.path = next
 	known := statusOf(next)
 	known.Model = p.profile.Title
 	p.mu.Lock()
-	p.known = known
+	p.path, p.known = next, known
 	p.mu.Unlock()
 	var left []action
 	for _, a := range actions {
@@ -29,7 +28,7 @@ func (p *Printer) happens(h happening) []action {
 		case doCount:
 			p.keep(func(a *account) { a.low(p.profile.NearEndMM) })
 		case doEmpty:
-			p.keep(func(a *account) { a.left = 0 })
+			p.keep(func(a *account) { a.end(time.Now()) })
 		case doBin:
 			p.keep(func(a *account) { a.retracted++ })
 		case doConfirm, doUnknown:

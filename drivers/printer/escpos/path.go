@@ -171,7 +171,7 @@ var rules = []pathRule{
 	{lineLost, lineUp | lineMute | idle | unsure, do(tellStatus), unsure | lineGone},
 
 	// The roll.
-	{sawPaperFull, paperUnknown, nil, paperFull}, // after a start: the account in the journal may still hold
+	{sawPaperFull, paperUnknown, do(doRenew), paperFull}, // after a start: it may be another one
 	{sawPaperFull, paperLow | paperOut | paperJammed, do(doRenew, tellPaper), paperFull},
 	{sawPaperLow, paperUnknown | paperFull | paperOut | paperJammed, do(doCount, tellPaper), paperLow},
 	{sawPaperOut, printing, do(doUnknown, doEmpty, tellPaper), held | paperOut},

@@ -93,7 +93,7 @@ func (p *Printer) ready(ctx context.Context, j job) error {
 		if err != nil {
 			return err
 		}
-		if s.Err() == nil {
+		if s.Err() == nil && s.Paper == printer.PaperLow {
 			roll := p.journal.paper()
 			if err := roll.enough(millimetres(j.dots)); err != nil {
 				return err

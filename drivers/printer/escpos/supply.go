@@ -32,9 +32,16 @@ type account struct {
 
 func newAccount(now time.Time) account { return account{left: -1, resume: -1, since: now.Unix()} }
 
-// renew begins a new roll.
+// renew begins a new roll after one that was near its end.
 func (a *account) renew(now time.Time) {
-	a.resume, a.left, a.used, a.since = a.left, -1, 0, now.Unix()
+	if a.left >= 0 {
+		a.resume, a.left, a.used, a.since = a.left, -1, 0, now.Unix()
+	}
+}
+
+// end is the end of a roll: what follows is another one for sure.
+func (a *account) end(now time.Time) {
+	a.resume, a.left, a.used, a.since = -1, -1, 0, now.Unix()
 }
 
 // low begins to count what is left, from nearEnd millimetres; 0 is a model that
@@ -104,7 +111,7 @@ func (p *Printer) Supply() printer.Supply {
 	p.mu.Unlock()
 	a := p.journal.paper()
 	s := printer.Supply{Paper: paper, LeftMM: max(0, a.left), EmptyIn: a.emptyIn(time.Now()), Retracted: a.retracted}
-	if paper == printer.PaperOut {
+	if paper != printer.PaperLow && paper != printer.PaperUnknown {
 		s.LeftMM, s.EmptyIn = 0, 0
 	}
 	return s
