@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"kosk/drivers/printer"
@@ -19,6 +20,7 @@ type link struct {
 	err    error         // why; read after gone
 	watch  func(event)   // sees every event that is taken; nil for nobody
 	stir   chan<- struct{}
+	asking atomic.Bool // what comes now may be an answer
 }
 
 // A wire is what a link needs of a line.
@@ -63,7 +65,7 @@ func (l *link) read(s *sorter) {
 				case l.events <- e:
 				default:
 				}
-				if e.kind == autoStatus || e.kind == customReply {
+				if e.kind == autoStatus || e.kind == customReply && !l.asking.Load() {
 					nudge(l.stir)
 				}
 			}
@@ -137,6 +139,8 @@ func (l *link) await(ctx context.Context, patience time.Duration, want func(even
 
 // ask sends a command and waits for the answer of a kind.
 func (l *link) ask(ctx context.Context, command []byte, patience time.Duration, k kind) (event, error) {
+	l.asking.Store(true)
+	defer l.asking.Store(false)
 	if _, err := l.line.Write(ctx, command); err != nil {
 		return event{}, lineError(err)
 	}
