@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"kosk/drivers/printer"
+	"kosk/drivers/printer/dots"
 	"kosk/drivers/serial"
 )
 
@@ -386,7 +387,19 @@ func (p *Printer) drain(ctx context.Context) error {
 		return err
 	}
 	// ESC @ drops a line begun; GS r 1 is answered when all before it is done.
-	_, err = p.link.ask(ctx, []byte{0x1B, 0x40, 0x1D, 0x72, 1}, p.patience.print, sensorReply)
+	ask := []byte{0x1B, 0x40, 0x1D, 0x72, 1}
+	_, err = p.link.ask(ctx, ask, p.patience.print, sensorReply)
+	if !errors.Is(err, printer.ErrMute) {
+		return err
+	}
+	// A picture that was cut off in the middle takes all that follows for its
+	// own: white dots complete it, and elsewhere they are nothing.
+	white := make([]byte, bandMost*((p.profile.Dots+7)/8))
+	if _, err := p.link.line.Write(ctx, white); err != nil {
+		return lineError(err)
+	}
+	wait := p.link.line.Duration(len(white)) + bandMost*time.Second/time.Duration(p.profile.MMPerSecond*dots.PerMM)
+	_, err = p.link.ask(ctx, ask, wait+p.patience.print, sensorReply)
 	return err
 }
 

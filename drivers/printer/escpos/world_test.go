@@ -26,6 +26,8 @@ type world struct {
 	o      escpos.Options
 	clears bool // the model forgets what it holds when it is told to
 
+	tears bool // it has no cutter: people tear their slips off
+
 	outcomes map[string][]printer.Outcome
 	left     map[string]int // ends of slips that were printed when their people had left
 	unwatch  func()         // nil while nobody watches
@@ -37,7 +39,7 @@ type world struct {
 func newWorld(t *testing.T, profile string, memory bool) *world {
 	t.Helper()
 	model := models[profile]()
-	w := &world{t: t, clears: model.Clears || model.Presenter == "custom", outcomes: map[string][]printer.Outcome{}, left: map[string]int{}}
+	w := &world{t: t, tears: !model.Cutter, clears: model.Clears || model.Presenter == "custom", outcomes: map[string][]printer.Outcome{}, left: map[string]int{}}
 	w.paper = putPaper(t, paper.Options{Model: model, MMPerSecond: 150, Memory: memory})
 	w.o = escpos.Options{
 		Path: w.paper.Path(), Profile: profile, Baud: 115200, Journal: filepath.Join(t.TempDir(), "slips"),
@@ -119,7 +121,7 @@ var hands = map[string]func(*world){
 	"unplugged":      func(w *world) { w.paper.Unplug() },
 	"replugged":      func(w *world) { _ = w.paper.Replug() },
 	"power cycle":    func(w *world) { w.paper.PowerCycle() },
-	"slip taken":     func(w *world) { w.paper.Take(); w.paper.TearOff() },
+	"slip taken":     func(w *world) { w.paper.Take() },
 	"visit ends":     (*world).visitEnds,
 	"retract":        func(w *world) { _, _ = w.kiosk.Retract(w.t.Context()) },
 	"status":         func(w *world) { _, _ = w.kiosk.Status(w.t.Context()) },
@@ -173,7 +175,9 @@ func (w *world) printed(id string) printer.Outcome {
 func (w *world) happened(id string, outcome printer.Outcome) {
 	w.outcomes[id] = append(w.outcomes[id], outcome)
 	delete(w.left, id)
-	w.paper.TearOff() // a model without a cutter
+	if w.tears {
+		w.paper.TearOff()
+	}
 	w.promises(id)
 }
 

@@ -35,6 +35,7 @@ type machine struct {
 	jammed   bool  // it was, and nobody has recovered it
 	head     bool  // the head is too hot
 	slot     bool  // a slip is held out
+	holding  bool  // and somebody holds on to it
 	within   *Slip // it was cut and is not held out yet
 	fullFor  byte  // GS E0
 	saidFull string

@@ -21,6 +21,9 @@ type Model struct {
 	StepMM    float64 // of GS e 3
 }
 
+// Holds reports whether it holds slips out.
+func (m Model) Holds() bool { return m.Presenter != "" }
+
 // Models are the virtual models by the name of the real ones.
 func Models() map[string]func() Model {
 	return map[string]func() Model{

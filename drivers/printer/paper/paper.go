@@ -189,6 +189,9 @@ func (p *Paper) Head(hot bool) { p.ask(func(m *machine) { m.head = hot }) }
 // Take takes the slip that a presenter holds out.
 func (p *Paper) Take() { p.ask(func(m *machine) { m.slot = false }) }
 
+// Hold has somebody hold on to the slip at the slot: it can't be taken back.
+func (p *Paper) Hold(on bool) { p.ask(func(m *machine) { m.holding = on }) }
+
 // AtSlot reports whether a presenter holds a slip out.
 func (p *Paper) AtSlot() bool {
 	there := false

@@ -33,7 +33,7 @@ func (m *machine) letGo() {
 
 // takeBack retracts what is at the slot into the bin.
 func (m *machine) takeBack() {
-	if m.slot {
+	if m.slot && !m.holding {
 		m.slot = false
 		m.back()
 	}
