@@ -87,6 +87,7 @@ type Printer struct {
 	verdict action        // on the slip in hand, as the path has it
 	slot    attention
 	job     uint32 // numbers process IDs
+	owed    int    // answers to GS r that may still come
 
 	mu     sync.Mutex
 	known  printer.Status // the path in the contract's words
@@ -139,7 +140,7 @@ func newPrinter(o Options, profile Profile, journal *journal) *Printer {
 		path:     begin,
 		slot:     attention{remind: o.Remind, retract: o.Retract},
 	}
-	if journal.settled { // an earlier process left a slip half-way
+	if journal.hangs { // as an earlier process left it
 		p.path = begin.with(held)
 	}
 	if p.dial == nil {
@@ -355,6 +356,9 @@ func (p *Printer) clear(ctx context.Context) error {
 	if err != nil {
 		return p.hears(err)
 	}
+	if p.profile.Clear != "drain" {
+		p.owed = 0
+	}
 	p.happens(cleared)
 	if _, err := p.link.line.Write(ctx, append(slices.Clone(p.profile.AutoStatus), p.profile.Setup...)); err != nil {
 		return p.hears(lineError(err))
@@ -388,7 +392,7 @@ func (p *Printer) drain(ctx context.Context) error {
 	}
 	// ESC @ drops a line begun; GS r 1 is answered when all before it is done.
 	ask := []byte{0x1B, 0x40, 0x1D, 0x72, 1}
-	_, err = p.link.ask(ctx, ask, p.patience.print, sensorReply)
+	err = p.reaches(ctx, ask, p.patience.print)
 	if !errors.Is(err, printer.ErrMute) {
 		return err
 	}
@@ -399,15 +403,42 @@ func (p *Printer) drain(ctx context.Context) error {
 		return lineError(err)
 	}
 	wait := p.link.line.Duration(len(white)) + bandMost*time.Second/time.Duration(p.profile.MMPerSecond*dots.PerMM)
-	_, err = p.link.ask(ctx, ask, wait+p.patience.print, sensorReply)
-	return err
+	return p.reaches(ctx, ask, wait+p.patience.print)
+}
+
+// reaches sends a command that ends in GS r 1 and waits for its answer. Answers
+// all look the same, and earlier ones may still be to come: all of them are
+// waited for, or, when some were lost, until no more come.
+func (p *Printer) reaches(ctx context.Context, command []byte, patience time.Duration) error {
+	p.owed++
+	if _, err := p.link.line.Write(ctx, command); err != nil {
+		return lineError(err)
+	}
+	answered := false
+	for p.owed > 0 {
+		err := p.link.await(ctx, patience, func(e event) (bool, error) { return e.kind == sensorReply, nil })
+		if answered && errors.Is(err, printer.ErrMute) {
+			p.owed = 0
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		answered = true
+		p.owed--
+	}
+	return nil
 }
 
 // cutTail cuts off the piece of an earlier slip that hangs in the slot, so that
 // it doesn't come out joined to the next person's.
 func (p *Printer) cutTail(ctx context.Context) error {
-	if _, err := p.link.line.Write(ctx, p.encoder.cutOff()); err != nil {
-		return p.hears(lineError(err))
+	command := append(p.encoder.cutOff(), 0x1D, 0x72, 1) // GS r 1: answered after the cut
+	if err := p.reaches(ctx, command, p.patience.print); err != nil {
+		return p.hears(err)
+	}
+	if err := p.clean(ctx); err != nil {
+		return err // a blade that stuck, and the piece still hangs there
 	}
 	p.happens(tailCut)
 	return nil

@@ -41,7 +41,7 @@ const (
 // A journal keeps the states of slips in a file. Without a path it forgets
 // them with the process.
 type journal struct {
-	settled bool // an earlier process left a slip half-way
+	hangs bool // a piece of a slip that isn't known to be out may hang uncut
 
 	mu     sync.Mutex
 	file   *os.File
@@ -114,7 +114,6 @@ func (j *journal) settle(id string) error {
 	case Queued:
 		return j.record(id, Failed)
 	case Sending, Sent:
-		j.settled = true
 		return j.record(id, Unknown)
 	}
 	return nil
@@ -158,6 +157,12 @@ func (j *journal) note(id string, s State) {
 		j.order = append(j.order, id)
 	}
 	j.states[id] = s
+	switch s {
+	case Sending, Sent, Unknown:
+		j.hangs = true
+	case Confirmed:
+		j.hangs = false
+	}
 }
 
 // record puts a state on the disk.

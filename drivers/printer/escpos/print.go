@@ -142,6 +142,7 @@ func (p *Printer) send(ctx context.Context, id string, j job) (sent bool, err er
 // its answer is known.
 func (p *Printer) question() ([]byte, func(event) bool) {
 	if p.profile.Confirm == "gs-r" {
+		p.owed++
 		return []byte{0x1D, 0x72, 1}, func(e event) bool { return e.kind == sensorReply }
 	}
 	p.job++
@@ -189,6 +190,7 @@ func (p *Printer) confirmed(ctx context.Context, wait time.Duration, mine func(e
 				return err
 			}
 			if answered {
+				p.owed = 0
 				p.happens(slipOut)
 				return nil
 			}
