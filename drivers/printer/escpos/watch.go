@@ -38,6 +38,7 @@ func (p *Printer) Watch(ctx context.Context, tell func(printer.Event)) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.news:
+			next.Reset(lookAtSlot) // a slip may be at the slot since
 		case <-p.stirred:
 			next.Reset(p.look(ctx))
 		case <-next.C:
