@@ -65,6 +65,10 @@ func newPatience(d time.Duration) patience {
 
 var errClosed = os.ErrClosed
 
+// owedUnknown is more answers than an earlier process can have left unanswered:
+// they are waited for until no more come.
+const owedUnknown = 1 << 10
+
 // A Printer is an ESC/POS printer. It does one thing at a time: calls wait for
 // each other.
 type Printer struct {
@@ -142,6 +146,9 @@ func newPrinter(o Options, profile Profile, journal *journal) *Printer {
 	}
 	if journal.hangs { // as an earlier process left it
 		p.path = begin.with(held)
+		if profile.Clear == "drain" {
+			p.owed = owedUnknown
+		}
 	}
 	if p.dial == nil {
 		p.dial = dialSerial

@@ -16,9 +16,9 @@ func TestASlipNotTakenIsAskedForAndTakenBack(t *testing.T) {
 				w.watch()
 				w.wait(time.Second)
 				w.printed("slip-1")
-				w.wait(500 * time.Millisecond)
+				w.wait(700 * time.Millisecond)
 				if w.count(printer.MediaPresented) != 1 || w.count(printer.MediaNotTaken) == 0 || w.count(printer.MediaAutoRetracted) != 0 {
-					t.Errorf("after half a second: %v", w.events)
+					t.Errorf("after a while: %v", w.events)
 				}
 				w.wait(2 * time.Second)
 				if w.count(printer.MediaAutoRetracted) != 1 || w.paper.Retracted() != 1 || w.kiosk.Supply().Retracted != 1 || w.paper.AtSlot() {
