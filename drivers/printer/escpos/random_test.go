@@ -83,7 +83,8 @@ func trouble(w *world, moves []string) {
 			continue
 		}
 		switch name {
-		case "restart", "visit ends", "slip not taken": // they wait for the slip, or end it with the world
+		case "restart", "visit ends", "slip not taken", // they wait for the slip, or end it with the world
+			"power cycle": // README.md, what doesn't hold: the line alone can't tell
 			hand, within = hands["unplugged"], true
 		}
 		ms, _ := time.ParseDuration(at + "ms")
