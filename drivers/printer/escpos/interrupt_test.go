@@ -12,7 +12,7 @@ import (
 	"kosk/drivers/printer/escpos"
 )
 
-var onWire = flag.Int("interruptions", 24, "interruptions on a real pseudo terminal; 0 is all of them")
+var onWire = flag.Int("interruptions", 10, "interruptions on a real pseudo terminal; 0 is all of them")
 
 // ways bring a printer into each word of the table.
 var ways = map[string]func(*world) (printing chan printer.Outcome){
