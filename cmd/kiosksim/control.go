@@ -90,7 +90,7 @@ func (c cardCommand) Run(ctx context.Context, out io.Writer) error {
 }
 
 type paperCommand struct {
-	Do string `arg:"" enum:"out,low,in,cover-open,cover-closed,unplug,plug,mute,unmute" help:"One of ${enum}."`
+	Do string `arg:"" enum:"out,low,in,cover-open,cover-closed,blade-stuck,blade-freed,jam,jam-cleared,head-hot,head-cooled,take,power-cycle,unplug,plug,mute,unmute" help:"One of ${enum}."`
 }
 
 // Run changes the printer.
@@ -198,6 +198,16 @@ func carryOut(r *rig.Rig, o order) error {
 		r.Paper.SetPaper(printer.PaperFull)
 	case "paper cover-open", "paper cover-closed":
 		r.Paper.Cover(o.Do == "paper cover-open")
+	case "paper blade-stuck", "paper blade-freed":
+		r.Paper.Cutter(o.Do == "paper blade-stuck")
+	case "paper jam", "paper jam-cleared":
+		r.Paper.Jam(o.Do == "paper jam")
+	case "paper head-hot", "paper head-cooled":
+		r.Paper.Head(o.Do == "paper head-hot")
+	case "paper take":
+		r.Paper.Take()
+	case "paper power-cycle":
+		r.Paper.PowerCycle()
 	case "paper mute", "paper unmute":
 		r.Paper.Mute(o.Do == "paper mute")
 	case "paper unplug":
