@@ -3,8 +3,8 @@
 // enrol` saves it once; the kiosk loads it at every start.
 //
 // Everything is in one file, readable by its owner only and replaced as a
-// whole: a machine is enrolled or it is not. The key is in the clear there; a
-// keystore in a TPM takes its place later.
+// whole: a machine is enrolled or it is not. The key is in the clear there. A
+// Wallet exchanges it while the kiosk runs.
 package provision
 
 import (

@@ -2,10 +2,10 @@ package provision
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -13,21 +13,18 @@ import (
 // Save writes the station into dir, for its owner only. After nil it survives
 // a power cut; before, the former file stands.
 func Save(dir string, s *Station) error {
-	f, err := s.file()
+	b, err := s.bytes()
 	if err != nil {
-		return fmt.Errorf("save station: %w", err)
-	}
-	b, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("save station: %w", err)
-	}
-	if _, err := parse(b); err != nil {
 		return fmt.Errorf("save station: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("save station: %w", err)
 	}
-	if err := replace(dir, File, append(b, '\n')); err != nil {
+	// A pair that was to follow the former one must not follow this one.
+	if err := os.Remove(filepath.Join(dir, NextFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("save station: %w", err)
+	}
+	if err := replace(dir, File, b, uncut); err != nil {
 		return fmt.Errorf("save station: %w", err)
 	}
 	return nil
@@ -61,22 +58,36 @@ func armour(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// replace writes a file beside the old one, syncs it, and renames it over.
-func replace(dir, name string, b []byte) error {
+// replace writes a file beside the old one, syncs it, and renames it over. before
+// is asked at each step; what it refuses is a power cut, which cleans nothing up.
+func replace(dir, name string, b []byte, before func(step string) error) error {
 	tmp, err := os.CreateTemp(dir, name+".*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // fails once it is renamed
-	if _, err = tmp.Write(b); err == nil {
-		err = tmp.Sync()
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"write", func() error { _, err := tmp.Write(b); return err }},
+		{"sync", tmp.Sync},
+		{"close", tmp.Close},
+		{"rename", func() error { return os.Rename(tmp.Name(), filepath.Join(dir, name)) }},
+		{"sync folder", func() error { return syncDir(dir) }},
+	} {
+		if err := before(step.name); err != nil {
+			return errors.Join(err, tmp.Close())
+		}
+		if err := step.do(); err != nil {
+			_ = tmp.Close()           // is closed already, or never will be
+			_ = os.Remove(tmp.Name()) // is renamed already, or of no use
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
 	}
-	if err := errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), filepath.Join(dir, name)); err != nil {
-		return err
-	}
+	return nil
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
