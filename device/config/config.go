@@ -84,7 +84,28 @@ type Queue struct {
 }
 
 // State is where the kiosk keeps what it must not lose.
-type State struct{ Dir string }
+type State struct {
+	Dir      string
+	Keys     string // what guards the keys on the disk: "tpm" or "file"
+	KeysPath string `toml:"keys_path"` // "": the TPM's usual device, or a file in Dir
+}
+
+// Socket is where the running kiosk answers a technician.
+func (s State) Socket() string { return filepath.Join(s.Dir, "kiosk.sock") }
+
+// Queue is the outbox's file.
+func (s State) Queue() string { return filepath.Join(s.Dir, "queue.db") }
+
+// KeyStore is the path of what guards the keys.
+func (s State) KeyStore() string {
+	switch {
+	case s.KeysPath != "":
+		return s.KeysPath
+	case s.Keys == "tpm":
+		return "/dev/tpmrm0"
+	}
+	return filepath.Join(s.Dir, "queue.key")
+}
 
 // A Log is what the kiosk writes of itself.
 type Log struct {
@@ -102,7 +123,7 @@ func Default() Config {
 		Speech:  Speech{Make: "espeak", Path: "espeak-ng"},
 		Sound:   Sound{Make: "pulse", File: "speech.wav", InviteMinutes: 15},
 		Queue:   Queue{MaxMB: 256},
-		State:   State{Dir: "/var/lib/kosk"},
+		State:   State{Dir: "/var/lib/kosk", Keys: "file"},
 	}
 }
 
@@ -132,7 +153,7 @@ func Load(path string) (Config, error) {
 	if key, why := c.wrong(); key != "" {
 		return Config{}, fmt.Errorf("%w: %s:%d: %s: %s", ErrInvalid, path, lineOf(b, strings.Split(key, ".")), key, why)
 	}
-	for _, p := range []*string{&c.Card.Bundle, &c.Card.TrustKey, &c.Sound.File, &c.Sound.Log, &c.Log.File, &c.Log.Trace} {
+	for _, p := range []*string{&c.Card.Bundle, &c.Card.TrustKey, &c.Sound.File, &c.Sound.Log, &c.State.KeysPath, &c.Log.File, &c.Log.Trace} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(c.State.Dir, *p)
 		}
@@ -166,6 +187,8 @@ func (c *Config) wrong() (key, why string) {
 		return "queue.max_mb", "must be 8 or more"
 	case c.State.Dir == "":
 		return "state.dir", "must be set"
+	case !one(c.State.Keys, "tpm", "file"):
+		return "state.keys", `must be "tpm" or "file"`
 	}
 	return "", ""
 }

@@ -46,6 +46,7 @@ func TestAWrongFileSaysFileLineAndKey(t *testing.T) {
 		"wrong type":    {"[printer]\nbaud = \"fast\"\n", `line 2 (last key "printer.baud")`},
 		"wrong value":   {"[printer]\nbaud = 7\n", ":2: printer.baud: must be 1200"},
 		"wrong make":    {"[card]\nreader = \"\"\nmake = \"magic\"\n", ":3: card.make"},
+		"wrong keys":    {"[state]\nkeys = \"paper\"\n", ":2: state.keys: must be"},
 		"no TOML":       {"[panel\n", ":2"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,5 +74,24 @@ func TestRelativePathsLieInTheStateFolder(t *testing.T) {
 	}
 	if c.Card.Bundle != "/var/x/trust.json" || c.Log.File != "/abs" || c.Log.Trace != "" {
 		t.Errorf("bundle %q, log %q, trace %q", c.Card.Bundle, c.Log.File, c.Log.Trace)
+	}
+}
+
+func TestWhatGuardsTheKeysLiesWhereItIsUsual(t *testing.T) {
+	for _, tt := range []struct {
+		s    State
+		want string
+	}{
+		{State{Dir: "/var/x", Keys: "file"}, "/var/x/queue.key"},
+		{State{Dir: "/var/x", Keys: "tpm"}, "/dev/tpmrm0"},
+		{State{Dir: "/var/x", Keys: "tpm", KeysPath: "/run/tpm.sock"}, "/run/tpm.sock"},
+	} {
+		if got := tt.s.KeyStore(); got != tt.want {
+			t.Errorf("%+v: %s, want %s", tt.s, got, tt.want)
+		}
+	}
+	s := Default().State
+	if s.Socket() != "/var/lib/kosk/kiosk.sock" || s.Queue() != "/var/lib/kosk/queue.db" {
+		t.Errorf("socket %s, queue %s", s.Socket(), s.Queue())
 	}
 }
