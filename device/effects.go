@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"kosk/device/health"
 	"kosk/device/identity"
 	"kosk/device/receipt"
 	"kosk/device/request"
@@ -47,13 +48,16 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		answer(func(ctx context.Context) session.Event { return k.lookup(ctx, e) })
 	case session.Submit:
 		draft, stream := k.draft()
+		trace := health.NewTrace()
+		k.trace = trace
 		wait := k.visit.Service.WaitTime()
 		if k.visit.Line != nil {
 			wait = waitLineDown
 		}
-		k.beside(ctx, visit, func() { k.submit(ctx, personal, visit, draft, stream, wait) })
+		k.beside(ctx, visit, func() { k.submit(ctx, personal, visit, draft, stream, trace, wait) })
 	case session.Print:
-		answer(func(ctx context.Context) session.Event { return k.print(ctx, e.Slip) })
+		trace := k.trace
+		answer(func(ctx context.Context) session.Event { return k.print(ctx, e.Slip, trace) })
 	case session.Wait:
 		k.then = e.Then
 		k.timer.Reset(e.For)
@@ -76,6 +80,7 @@ func (k *Kiosk) forget(ctx context.Context) {
 	k.end()
 	k.personal, k.end = context.WithCancel(ctx)
 	k.number++
+	k.trace = health.Trace{}
 	k.Voice.Forget()
 	k.clearPrinter(ctx)
 }
@@ -106,7 +111,7 @@ func (k *Kiosk) believe(ctx context.Context, visit int, can string) (identity.Ho
 	if err != nil {
 		return identity.Holder{}, fmt.Errorf("read holder: %w", mute(err))
 	}
-	holder, err := identity.Believe(chip, k.Anchors, time.Now())
+	holder, err := identity.Believe(chip, k.trust.Load().anchors, k.now())
 	if err != nil {
 		return identity.Holder{}, fmt.Errorf("believe: %w", err)
 	}
@@ -157,12 +162,12 @@ func (k *Kiosk) lookup(ctx context.Context, e session.Lookup) session.Event {
 // draft is the request as the visit holds it, and the stream that it belongs to.
 func (k *Kiosk) draft() (request.Draft, string) {
 	v := k.visit
-	now := time.Now()
+	now, clock := k.clock()
 	k.seq++
 	h := v.Holder
 	d := request.Draft{
 		ID: request.NewID(now), Station: k.Signer.Station, Service: string(v.Service.ID),
-		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: request.ClockUnset, MonoSeq: k.seq,
+		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: clock, MonoSeq: k.seq,
 		BootID: k.Signer.BootID, Lang: string(v.Lang), Answers: request.Answers{}, Assurance: h.Assurance.String(),
 		Holder: request.Holder{FIN: h.FIN, Surname: h.Surname, GivenNames: h.GivenNames, DocumentNumber: h.DocumentNumber},
 		Consent: request.Consent{
@@ -194,12 +199,20 @@ func (k *Kiosk) draft() (request.Draft, string) {
 
 // submit seals and stores the request, then follows it for as long as the
 // person waits. Storing goes on when the person leaves: they agreed.
-func (k *Kiosk) submit(ctx, personal context.Context, visit int, d request.Draft, stream string, wait time.Duration) {
+func (k *Kiosk) submit(ctx, personal context.Context, visit int, d request.Draft, stream string, trace health.Trace, wait time.Duration) {
 	id, number := string(d.ID), d.ID.Number()
-	body, err := request.Seal(d, k.Signer.Key, k.Signer.Recipient)
+	end := k.Health.Root(trace, "confirm")
+	var body []byte
+	err := k.traced(trace, "seal", kindSeal, func() (err error) {
+		body, err = request.Seal(d, k.Signer.Key, k.Signer.Recipient)
+		return err
+	})
 	if err == nil {
-		err = k.Outbox.Put(ctx, offline.Item{ID: id, Stream: stream, Class: offline.Waiting, Body: body})
+		err = k.traced(trace, "store", kindStore, func() error {
+			return k.Outbox.Put(ctx, offline.Item{ID: id, Stream: stream, Class: offline.Waiting, Trace: trace.Parent(), Body: body})
+		})
 	}
+	end(kindOf(err, kindStore))
 	if err != nil {
 		k.Log.Error("request not stored", "request_id", id, "err", err)
 		k.post(ctx, visit, session.PutFailed{Err: err, Number: number}) // of a doubt the loop must know
@@ -245,7 +258,7 @@ func (k *Kiosk) outcome(personal context.Context, visit int, id string, raw json
 	err := errOutcome
 	if json.Unmarshal(raw, &o) == nil {
 		var c request.Certificate
-		if c, err = request.VerifyCertificate(o.Token, k.Signer.Receipts, time.Now()); err == nil {
+		if c, err = request.VerifyCertificate(o.Token, k.Signer.Receipts, k.now()); err == nil {
 			err = c.Check(o)
 		}
 	}
@@ -258,7 +271,7 @@ func (k *Kiosk) outcome(personal context.Context, visit int, id string, raw json
 }
 
 // print prints a slip. What isn't known to be out is said so.
-func (k *Kiosk) print(ctx context.Context, s receipt.Slip) session.Event {
+func (k *Kiosk) print(ctx context.Context, s receipt.Slip, trace health.Trace) session.Event {
 	if k.Printer == nil {
 		return session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrUnplugged}
 	}
@@ -269,7 +282,9 @@ func (k *Kiosk) print(ctx context.Context, s receipt.Slip) session.Event {
 	if s.ID == "" { // an answer is no request: each of its slips is one of its own
 		s.ID = string(request.NewID(time.Now()))
 	}
+	_, end := k.Health.Begin(trace, "print")
 	outcome, err := k.Printer.Print(ctx, receipt.Compose(s))
+	end(kindOf(err, kindPrint))
 	k.Log.Info("slip", "outcome", outcome.String(), "err", err, "kind", int(s.Kind))
 	return session.SlipPrinted{Outcome: outcome, Err: err}
 }

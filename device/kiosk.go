@@ -9,16 +9,20 @@ package device
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"errors"
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
 
+	"kosk/device/health"
 	"kosk/device/identity"
+	"kosk/device/request"
 	"kosk/device/scene"
 	"kosk/device/session"
 	"kosk/device/voice"
@@ -35,7 +39,7 @@ var ErrRestart = errors.New("storing a request ended in doubt: restart")
 // slips, and knows for whom they are sealed.
 type Signer struct {
 	Station   string
-	Key       *ecdsa.PrivateKey
+	Key       crypto.Signer // P-256; what it signs with may change with a renewal
 	Recipient age.Recipient
 	Receipts  *ecdsa.PublicKey // of the bus: verifies certificates
 	StreamKey []byte
@@ -60,6 +64,11 @@ type Parts struct {
 	Means map[identity.MeansID]identity.Means
 	Show  func(scene.View) // never blocks
 	Log   *slog.Logger
+
+	// Clock tells the time and what it is worth; nil: the system's, worth nothing.
+	Clock func() (time.Time, request.ClockState)
+	// Health gets the spans of requests and counts trouble; nil: nobody does.
+	Health *health.Recorder
 
 	// Invite is how often the idle kiosk says aloud that it can be used without
 	// sight; 0: never.
@@ -86,6 +95,11 @@ type Kiosk struct {
 	then  session.Event
 	idle  *time.Timer
 	seq   uint64
+	trace health.Trace // of the request that the person has confirmed
+
+	trust  atomic.Pointer[believed] // whose signatures this visit takes
+	next   atomic.Pointer[believed] // whose the next one's will, see Believe
+	vacant atomic.Bool
 
 	posts   chan post
 	inputs  chan scene.Input
@@ -105,10 +119,12 @@ const always = -1
 
 // New makes a kiosk with nobody before it.
 func New(p Parts) *Kiosk {
-	return &Kiosk{
+	k := &Kiosk{
 		Parts: p, visit: session.New(p.Kiosk), posts: make(chan post, 64), inputs: make(chan scene.Input, 64),
 		retired: make(chan struct{}, 1), withdraw: func() {}, timer: stopped(), idle: stopped(),
 	}
+	k.trust.Store(&believed{p.Anchors, p.Means})
+	return k
 }
 
 func stopped() *time.Timer {
@@ -264,13 +280,15 @@ func (k *Kiosk) post(ctx context.Context, visit int, e session.Event) {
 
 // step gives the visit an event, carries out what comes of it, and shows it.
 func (k *Kiosk) step(ctx context.Context, e session.Event) {
-	before, patience := k.visit.State, k.patience()
+	k.adopt()
+	before, told, patience := k.visit.State, k.visit.Fault.Key, k.patience()
 	k.visit.Kiosk.Full = k.doubt || k.Outbox.Room(roomForRequest) != nil
 	effects := k.visit.Step(e)
 	if k.visit.State != before {
 		k.Log.Info("state", "from", string(before), "to", string(k.visit.State), "visit", k.number)
 		k.timer.Stop()
 	}
+	k.trouble(e, before, told)
 	for _, effect := range effects {
 		k.carryOut(ctx, effect)
 	}

@@ -2,11 +2,13 @@ package device
 
 import (
 	"kosk/device/scene"
+	"kosk/device/session"
 )
 
 // present shows and says what the visit has come to. The focus stays where it
 // was if that is still there; a scene that only changed is said where it changed.
 func (k *Kiosk) present() {
+	k.vacant.Store(k.visit.State == session.Attracting)
 	s := k.visit.Scene()
 	fresh := s.ID != k.shown.ID
 	k.refocus(&s, fresh)

@@ -26,7 +26,7 @@ const cardMeans identity.MeansID = "card"
 func (k *Kiosk) openKeys(ctx context.Context, e session.OpenKeys) session.Event {
 	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
-	asker, ok := k.Means[cardMeans].(interface {
+	asker, ok := k.trust.Load().means[cardMeans].(interface {
 		PIN(ctx context.Context, use identity.Use) (signer.PIN, error)
 	})
 	if !ok {
@@ -63,7 +63,7 @@ func (k *Kiosk) prove(ctx context.Context, e session.Prove) {
 // claim is what is to be signed: a fresh statement, and to sign a request, what
 // the person saw of it.
 func (k *Kiosk) claim(e session.Prove) (identity.Claim, error) {
-	v, now := k.visit, time.Now()
+	v, now := k.visit, k.now()
 	s := request.NewStatement(string(e.Use), k.Signer.Station, now)
 	if e.Use == identity.Sign {
 		s.Request, s.Service, s.Lang = request.NewID(now), string(v.Service.ID), string(v.Lang)
@@ -99,7 +99,7 @@ func (k *Kiosk) proof(ctx context.Context, visit int, e session.Prove, c identit
 }
 
 func (k *Kiosk) ask(ctx context.Context, visit int, e session.Prove, c identity.Claim) (identity.Proof, identity.Subject, error) {
-	means, ok := k.Means[e.Means]
+	means, ok := k.trust.Load().means[e.Means]
 	if !ok {
 		return identity.Proof{}, identity.Subject{}, identity.ErrNoMeans
 	}
@@ -109,7 +109,7 @@ func (k *Kiosk) ask(ctx context.Context, visit int, e session.Prove, c identity.
 	if err != nil {
 		return identity.Proof{}, identity.Subject{}, fmt.Errorf("prove: %w", err)
 	}
-	subject, err := proof.Check(c.Use, k.Anchors, time.Now())
+	subject, err := proof.Check(c.Use, k.trust.Load().anchors, k.now())
 	if err == nil && c.FIN != "" && subject.FIN != c.FIN {
 		err = identity.ErrOtherPerson
 	}
