@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,30 +10,27 @@ import (
 	"sync"
 	"time"
 
+	"kosk/cmd/kiosk/line"
 	"kosk/device"
 	"kosk/device/catalogue"
 	"kosk/device/config"
 	"kosk/device/identity"
-	"kosk/device/provision"
-	"kosk/device/request"
 	"kosk/device/session"
 	"kosk/device/voice"
 	"kosk/drivers/all"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/printer/escpos"
+	"kosk/drivers/signer"
 	"kosk/drivers/sound"
 	"kosk/offline"
-	"kosk/offline/bus"
-	"kosk/offline/courier"
-	"kosk/offline/queue"
 )
 
 // A machine is everything of a kiosk but its window.
 type machine struct {
 	parts   device.Parts
-	queue   *queue.Queue
-	courier *courier.Courier
-	closers []io.Closer // in the order of opening
+	line    *line.Line
+	keys    signer.Opener // the card's own; nil: there are none
+	closers []io.Closer   // in the order of opening
 }
 
 func (m *machine) close() {
@@ -64,7 +58,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	if m.parts.Anchors, err = identity.AcceptBundle(cfg.Card.Bundle, trustKey); err != nil {
 		return m, err
 	}
-	m.parts.Log, m.parts.Means = log, map[identity.MeansID]identity.Means{}
+	m.parts.Log = log
 	m.parts.Invite = time.Duration(cfg.Sound.InviteMinutes) * time.Minute
 	m.parts.Kiosk = session.Kiosk{
 		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development,
@@ -72,7 +66,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	if err := m.devices(ctx, cfg, log); err != nil {
 		return m, err
 	}
-	return m, m.line(cfg, log)
+	return m, m.openLine(ctx, cfg, trustKey, log)
 }
 
 // errRecords says why a kiosk for citizens has no sound file: private words are
@@ -89,9 +83,7 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	if keys != nil {
-		m.parts.Means["card"] = identity.Token{Keys: keys, Anchors: m.parts.Anchors}
-	}
+	m.keys = keys
 	if m.parts.Printer, err = all.Printer(ctx, cfg.Printer.Make, escpos.Options{
 		Path: cfg.Printer.Path, Baud: cfg.Printer.Baud, Profile: cfg.Printer.Profile,
 		Journal: filepath.Join(cfg.State.Dir, "slips.journal"), Log: log,
@@ -123,54 +115,11 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 	return nil
 }
 
-// line opens the queue and the way to the bus.
-func (m *machine) line(cfg config.Config, log *slog.Logger) error {
-	station, err := provision.Load(cfg.State.Dir)
-	if errors.Is(err, provision.ErrNotEnrolled) {
-		return fmt.Errorf("%w: run kioskctl enrol --dir %s", err, cfg.State.Dir)
-	}
-	if err != nil {
-		return err
-	}
-	m.queue, err = queue.Open(filepath.Join(cfg.State.Dir, "queue.db"), queue.Options{
-		MaxSize: int64(cfg.Queue.MaxMB) << 20, Station: station.Name, Log: log,
-	})
-	if err != nil {
-		return err
-	}
-	m.closers = append(m.closers, m.queue)
-	client, err := bus.Open(bus.Options{
-		URL: station.URL, Instance: station.Provider.Instance, Client: station.Client(),
-		Service: station.Provider.Service(), TLS: station.TLSConfig(), Log: log,
-	})
-	if err != nil {
-		return err
-	}
-	m.courier, err = courier.New(courier.Options{
-		Queue: m.queue, Bus: client, Log: log,
-		Verify: func(id string, body, receipt []byte) error {
-			return request.CheckReceipt(receipt, station.ReceiptKey, id, sha256.Sum256(body))
-		},
-	})
-	boot := make([]byte, 8)
-	_, _ = rand.Read(boot)
-	m.parts.Outbox, m.parts.Tracker, m.parts.Lookup, m.parts.Line = m.queue, m.courier, client, client
-	for _, a := range []identity.Approval{{ID: "sima", Scanned: true}, {ID: "imza"}, {ID: "code"}} {
-		a.Lookup, a.Anchors = client, m.parts.Anchors
-		m.parts.Means[a.ID] = a
-	}
-	m.parts.Signer = device.Signer{
-		Station: station.Name, Key: station.Key, Recipient: station.Recipient, Receipts: station.ReceiptKey,
-		StreamKey: station.StreamKey, BootID: hex.EncodeToString(boot),
-	}
-	return err
-}
-
-// run runs queue, courier, voice and kiosk.
+// run runs line, voice and kiosk.
 func (m *machine) run(ctx context.Context, kiosk *device.Kiosk) error {
-	return together(ctx, map[string]func(context.Context) error{
-		"queue": m.queue.Run, "courier": m.courier.Run, "voice": m.parts.Voice.Run, "kiosk": kiosk.Run,
-	}, kiosk.Retire)
+	parts := m.lineParts(kiosk)
+	parts["voice"], parts["kiosk"] = m.parts.Voice.Run, kiosk.Run
+	return together(ctx, parts, kiosk.Retire)
 }
 
 // together runs all until one of them ends: none is of use without the others.

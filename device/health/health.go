@@ -78,3 +78,30 @@ type Span struct {
 	End    time.Time `json:"end"`
 	Error  string    `json:"error,omitempty"` // kind, not words
 }
+
+// A Status is what a technician at the kiosk sees: the report as it would be
+// sent now, and what is of no use to the bus.
+type Status struct {
+	Station     string      `json:"station"`
+	Vacant      bool        `json:"vacant"` // nobody is at the kiosk
+	Report      Report      `json:"report"` // without spans; Seq 0
+	Clock       Clock       `json:"clock"`
+	Certificate Certificate `json:"certificate"`
+	Reported    time.Time   `json:"reported,omitzero"` // when the bus last took a report
+	Rescue      string      `json:"rescue,omitempty"`  // what opening the queue had to do
+	TrustFrom   string      `json:"trust_from"`        // "bus" (hourly), or "file" where there is no trust key
+}
+
+// A Clock is how far the kiosk's time can be trusted.
+type Clock struct {
+	State    string `json:"state"`     // trusted: the bus's; floor: not earlier than a known time; unknown
+	OffsetMS int64  `json:"offset_ms"` // how far the system's clock is behind
+}
+
+// A Certificate is how the station's certificate stands.
+type Certificate struct {
+	NotAfter time.Time `json:"not_after"`
+	Due      time.Time `json:"due"`             // when it is renewed
+	Failures int       `json:"failures"`        // of renewing, in a row
+	Error    string    `json:"error,omitempty"` // of the last renewing
+}
