@@ -21,6 +21,9 @@ type commands struct {
 	Check checkCommand `cmd:"" help:"Test every part of this kiosk and say what to do about what fails."`
 	Trust trustCommand `cmd:"" help:"Make and show trust bundles: whose cards are believed."`
 
+	Status statusCommand `cmd:"" help:"Ask the running kiosk how it stands."`
+	Queue  queueCommand  `cmd:"" help:"Look at the requests that wait for the bus, and decide about those set aside."`
+	Paper  paperCommand  `cmd:"" help:"Tell the running kiosk what was done at its printer."`
 	Verify verifyCommand `cmd:"" help:"Say whether a certificate is genuine, without a line."`
 }
 

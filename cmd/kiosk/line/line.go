@@ -89,34 +89,37 @@ type Line struct {
 }
 
 // Open opens the outbox, and joins all parts. Nothing runs until Parts are run.
-func Open(ctx context.Context, o Options) (l *Line, err error) {
-	l = &Line{
+func Open(ctx context.Context, o Options) (*Line, error) {
+	l := &Line{
 		opts: o, Health: &health.Recorder{}, started: time.Now(), change: make(chan struct{}, 1), anchors: o.Anchors,
 		found: map[string]health.Part{},
 	}
-	defer func() {
-		if err != nil {
-			l.Close()
-		}
-	}()
+	if err := l.open(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// open opens what lies on the disk, and joins the parts.
+func (l *Line) open(ctx context.Context) (err error) {
 	boot := make([]byte, 8)
 	_, _ = rand.Read(boot) // never fails, see crypto/rand
 	l.Boot = hex.EncodeToString(boot)
-	state := o.Config.State
+	state, log := l.opts.Config.State, l.opts.Log
 	l.Wallet, err = provision.OpenWallet(state.Dir)
 	if errors.Is(err, provision.ErrNotEnrolled) {
-		return nil, fmt.Errorf("%w: run kioskctl enrol --dir %s", err, state.Dir)
+		return fmt.Errorf("%w: run kioskctl enrol --dir %s", err, state.Dir)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if l.clock, err = bus.NewClock(timeFile{filepath.Join(state.Dir, timeName), o.Log}, o.Log); err != nil {
-		return nil, err
+	if l.clock, err = bus.NewClock(timeFile{filepath.Join(state.Dir, timeName), log}, log); err != nil {
+		return err
 	}
 	if err := l.openQueue(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return l, l.join()
+	return l.join()
 }
 
 // openQueue opens the outbox under the keys that the configuration names.
@@ -168,7 +171,9 @@ func (l *Line) join() (err error) {
 	}
 	if l.socket, err = control.Listen(l.opts.Config.State.Socket()); err != nil {
 		log.Error("kioskctl can't ask this kiosk", "err", err) // and citizens don't care
+		return nil
 	}
+	l.closers = append(l.closers, closer(func() { _ = l.socket.Close() })) // if it never ran
 	return nil
 }
 

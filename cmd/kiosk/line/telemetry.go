@@ -46,7 +46,8 @@ const (
 
 // tell reports until ctx ends.
 func (l *Line) tell(ctx context.Context) error {
-	timer := time.NewTimer(mathrand.N(tellFirst))
+	next := time.Now().Add(mathrand.N(tellFirst))
+	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
 	last := time.Time{}
 	for {
@@ -57,10 +58,14 @@ func (l *Line) tell(ctx context.Context) error {
 			l.look(ctx)
 			l.report(ctx)
 			last = time.Now()
-			timer.Reset(tellEvery - tellEvery/20 + mathrand.N(tellEvery/10))
-		case <-l.change:
-			timer.Reset(max(mathrand.N(tellApart), time.Until(last.Add(tellApart))))
+			next = last.Add(tellEvery - tellEvery/20 + mathrand.N(tellEvery/10))
+		case <-l.change: // never later than it would have been
+			soon := time.Now().Add(max(mathrand.N(tellApart), time.Until(last.Add(tellApart))))
+			if soon.Before(next) {
+				next = soon
+			}
 		}
+		timer.Reset(time.Until(next))
 	}
 }
 
