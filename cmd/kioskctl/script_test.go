@@ -17,7 +17,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"bus": startBus, "stopbus": stopBus, "fault": setFault, "code": newCode, "forget": forget,
 			"machine": makeMachine, "card": moveCard, "pcscd": killDaemon, "paper": setPaper, "kiosk": runKiosk,
-			"report": checkReport, "await": await,
+			"report": checkReport, "await": await, "line": runLine, "requests": putRequests,
 		},
 		Condition: func(name string) (bool, error) { return name == "pcscd" && vcard.Installed() == nil, nil },
 		Setup: func(env *testscript.Env) error {

@@ -19,10 +19,13 @@ import (
 	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
+	"kosk/cmd/kiosk/line"
+	"kosk/device/config"
 	"kosk/device/identity"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/paper"
+	"kosk/offline"
 	"kosk/offline/queue"
 )
 
@@ -34,6 +37,8 @@ type world struct {
 	slot  *vcard.Slot
 	paper *paper.Paper
 	queue *queue.Queue // held as a kiosk that runs would
+	line  *line.Line   // of a kiosk that runs
+	ends  func()       // ends it
 }
 
 type worldKey struct{}
@@ -225,6 +230,60 @@ func runKiosk(ts *testscript.TestScript, neg bool, args []string) {
 	var err error
 	w.queue, err = queue.Open(ts.MkAbs("kiosk/queue.db"), queue.Options{MaxSize: 8 << 20})
 	ts.Check(err)
+}
+
+// runLine runs everything of a kiosk but its window and its devices, by kiosk.toml,
+// or ends it.
+func runLine(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "line runs|ends")
+	w := worldOf(ts)
+	if args[0] == "ends" {
+		w.ends()
+		return
+	}
+	cfg, err := config.Load(ts.MkAbs("kiosk.toml"))
+	ts.Check(err)
+	cfg.State.Dir = ts.MkAbs(cfg.State.Dir) // as the commands see it, which run there
+	pki, err := vcard.NewPKI()
+	ts.Check(err)
+	anchors, err := identity.NewAnchors(identity.Bundle{Version: 3, Issued: time.Now(), Development: true, Anchors: pki.Bundle()})
+	ts.Check(err)
+	w.line, err = line.Open(context.Background(), line.Options{
+		Config: cfg, Anchors: anchors, Catalogue: "test", Firmware: "test", Log: slog.New(slog.DiscardHandler),
+	})
+	ts.Check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for name, run := range w.line.Parts(nobody{}, nil) {
+		running.Go(func() {
+			if err := run(ctx); err != nil {
+				ts.Logf("%s: %v", name, err)
+			}
+		})
+	}
+	w.ends = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		ts.Check(w.line.Close())
+	})
+	ts.Defer(w.ends)
+}
+
+// nobody is at the kiosk.
+type nobody struct{}
+
+func (nobody) Vacant() bool { return true }
+
+// putRequests puts sealed requests of one stream, each of which builds on the one before.
+func putRequests(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: requests id...")
+	}
+	for _, id := range args {
+		ts.Check(worldOf(ts).line.Queue.Put(context.Background(), offline.Item{
+			ID: id, Stream: "citizen", Class: offline.Today, Refused: offline.Block, Body: []byte("sealed " + id),
+		}))
+	}
 }
 
 // checkReport reads the JSON that the last command printed and checks what holds
