@@ -66,6 +66,8 @@ type trustBuildCommand struct {
 	Root       string   `required:"" type:"existingfile" help:"Certificate of that state's authority, got by another way."`
 	Country    []string `default:"AZ" help:"States whose documents are taken, in two letters."`
 	CRL        []string `name:"crl" type:"existingfile" help:"Revocation list of one of the authorities; may be given again."`
+	Persons    []string `type:"existingfile" help:"Certificates (PEM, one or more in a file) of the authorities of persons' own certificates; may be given again."`
+	Providers  []string `type:"existingfile" help:"Certificates (PEM, one or more in a file) of those whose word for a person is taken; may be given again."`
 	Key        string   `required:"" type:"existingfile" help:"The operator's private key: P-256, PKCS#8 in PEM."`
 	Out        string   `required:"" type:"path" help:"File of the bundle."`
 	Version    int      `required:"" help:"Higher than that of every bundle before: kiosks refuse a lower one."`
@@ -103,11 +105,20 @@ func (c trustBuildCommand) Run(out io.Writer) error {
 		}
 		b.Revocations = append(b.Revocations, der)
 	}
+	if b.Persons, err = readCertificates(c.Persons); err != nil {
+		return err
+	}
+	if b.Providers, err = readCertificates(c.Providers); err != nil {
+		return err
+	}
 	if err := identity.WriteSignedBundle(c.Out, b, key); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "version %d: %d of %d certificates, %d revocation lists; %d left out that don't say they are authorities\n",
 		b.Version, len(b.Anchors), len(list.Certificates), len(b.Revocations), left)
+	if err == nil && len(b.Persons)+len(b.Providers) > 0 {
+		_, err = fmt.Fprintf(out, "%d authorities of persons, %d providers\n", len(b.Persons), len(b.Providers))
+	}
 	return err
 }
 
@@ -130,6 +141,27 @@ func (c trustBuildCommand) list(now time.Time) (*icao.MasterList, error) {
 		return nil, fmt.Errorf("%s: %w", c.Masterlist, err)
 	}
 	return list, nil
+}
+
+// readCertificates reads all certificates of files in PEM, in their order.
+func readCertificates(paths []string) (ders [][]byte, err error) {
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		before := len(ders)
+		for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type != "CERTIFICATE" {
+				return nil, fmt.Errorf("%s: holds a %s, not certificates alone", path, strings.ToLower(block.Type))
+			}
+			ders = append(ders, block.Bytes)
+		}
+		if len(ders) == before {
+			return nil, fmt.Errorf("%s: no certificate in pem", path)
+		}
+	}
+	return ders, nil
 }
 
 // readDER reads a file in DER, or in PEM.
@@ -195,7 +227,28 @@ func (c trustShowCommand) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return showAnchors(out, a, seal, time.Now())
+	now := time.Now()
+	if err := showAnchors(out, a, seal, now); err != nil {
+		return err
+	}
+	return errors.Join(showOthers(out, "persons", b.Persons, now), showOthers(out, "provider", b.Providers, now))
+}
+
+// showOthers lists the authorities of persons' certificates, or providers.
+func showOthers(out io.Writer, what string, ders [][]byte, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, der := range ders {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		state := ""
+		if now.Before(c.NotBefore) || now.After(c.NotAfter) {
+			state = "not valid now"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", what, c.Subject.CommonName, c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), state)
+	}
+	return w.Flush()
 }
 
 // showAnchors lists authorities by state and expiry, and their revocation lists.

@@ -10,15 +10,18 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"kosk/device/identity"
 	"kosk/drivers/card/icao"
+	"kosk/drivers/card/vcard"
 )
 
 // A land is a state that lists its own authority and nobody else's.
@@ -108,4 +111,87 @@ func TestBuiltBundleHoldsRevocationLists(t *testing.T) {
 			t.Errorf("no %s in:\n%s", want, out.Bytes())
 		}
 	}
+}
+
+// A bundle may also name the authorities of persons' certificates and those whose
+// word is taken for a person; the one must be authorities, the others not.
+func TestBuiltBundleHoldsPersonsAndProviders(t *testing.T) {
+	l, dir := newLand(t), t.TempDir()
+	file := func(name string, ders ...[]byte) string {
+		var b []byte
+		for _, der := range ders {
+			b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	list, bundle, operator := filepath.Join(dir, "list.ml"), filepath.Join(dir, "trust.json"), filepath.Join(dir, "operator.pem")
+	if err := os.WriteFile(list, l.list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := (trustKeyCommand{Out: operator}).Run(&out); err != nil {
+		t.Fatal(err)
+	}
+	pki, err := vcard.NewPKI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := newProvider(t)
+	build := trustBuildCommand{
+		Masterlist: list, Root: file("root.pem", l.cert), Country: []string{"AZ"}, Key: operator, Out: bundle, Version: 2,
+		Persons: []string{file("people.pem", pki.People())}, Providers: []string{file("providers.pem", provider, provider)},
+	}
+	if err := build.Run(&out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "1 authorities of persons, 2 providers") {
+		t.Errorf("said %q", out.String())
+	}
+	b, _, err := identity.InspectBundle(bundle)
+	if err != nil || len(b.Persons) != 1 || !bytes.Equal(b.Persons[0], pki.People()) || len(b.Providers) != 2 {
+		t.Fatalf("%v: %d persons, %d providers", err, len(b.Persons), len(b.Providers))
+	}
+	out.Reset()
+	if err := (trustShowCommand{File: bundle, Key: operator + ".pub"}).Run(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`(?m)^persons  `, `(?m)^provider +Test Provider +20`} {
+		if !regexp.MustCompile(want).Match(out.Bytes()) {
+			t.Errorf("no %s in:\n%s", want, out.Bytes())
+		}
+	}
+	build.Persons, build.Providers = build.Providers, build.Persons
+	if err := build.Run(&out); !errors.Is(err, identity.ErrBundle) {
+		t.Errorf("exchanged: %v", err)
+	}
+	build.Persons, build.Providers = nil, []string{operator}
+	if err := build.Run(&out); err == nil || strings.Contains(err.Error(), "BEGIN") {
+		t.Errorf("a key: %v", err)
+	}
+	build.Providers = []string{list}
+	if err := build.Run(&out); err == nil || !strings.Contains(err.Error(), "no certificate in pem") {
+		t.Errorf("no pem: %v", err)
+	}
+}
+
+// newProvider is a certificate that is no authority's.
+func newProvider(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Provider", Country: []string{"AZ"}},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
