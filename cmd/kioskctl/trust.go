@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -238,17 +241,27 @@ func (c trustShowCommand) Run(out io.Writer) error {
 func showOthers(out io.Writer, what string, ders [][]byte, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, der := range ders {
-		c, err := x509.ParseCertificate(der)
+		c, err := icao.ParseCertificate(der)
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		state := ""
-		if now.Before(c.NotBefore) || now.After(c.NotAfter) {
+		if !c.ValidAt(now) {
 			state = "not valid now"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", what, c.Subject.CommonName, c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", what, commonName(c.Subject), c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), state)
 	}
 	return w.Flush()
+}
+
+// commonName is a name's CN, "?" without one.
+func commonName(n icao.Name) string {
+	var parts pkix.RDNSequence
+	var name pkix.Name
+	if _, err := asn1.Unmarshal(n.Raw, &parts); err == nil {
+		name.FillFromRDNSequence(&parts)
+	}
+	return cmp.Or(name.CommonName, "?")
 }
 
 // showAnchors lists authorities by state and expiry, and their revocation lists.
