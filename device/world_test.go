@@ -244,8 +244,7 @@ func (w *world) toCAN() {
 func (w *world) toChoosing() {
 	w.t.Helper()
 	w.toCAN()
-	w.types(can)
-	w.touch("next")
+	w.types(can) // the last digit begins
 	w.wait(3 * time.Second)
 	w.at(session.Choosing)
 }
