@@ -148,8 +148,10 @@ func TestEventsAreComplete(t *testing.T) {
 			}
 		}
 	}
-	tested := []string{"Event", "Effect", "ReadHolder", "OpenKeys", "Prove", "Withdraw", "Lookup", "Submit", "Print", "Forget", "Anew", "Wait",
-		"Unread", "PrintPage", "Retract"}
+	tested := []string{
+		"Event", "Effect", "ReadHolder", "OpenKeys", "Prove", "Withdraw", "Lookup", "Submit", "Print", "Forget", "Anew", "Wait",
+		"Unread", "PrintPage", "Retract",
+	}
 	for _, e := range sample() {
 		tested = append(tested, nameOf(e))
 	}
