@@ -133,7 +133,7 @@ func TestPages(t *testing.T) {
 		facts   bool   // the slip is the certificate
 	}{
 		{printer.Confirmed, "Take the certificate from the page printer.", "Certificate printed", false},
-		{printer.Unknown, "The page may not be out. Look at the page printer.", "Certificate", true},
+		{printer.Unknown, "The page may be out. Please look.", "Certificate", true},
 		{printer.Failed, "The page was not printed. Your certificate is the slip.", "Certificate", true},
 	} {
 		t.Run(c.outcome.String(), func(t *testing.T) {
