@@ -33,12 +33,20 @@ func (k *Kiosk) adopt() {
 	}
 	if next := k.next.Swap(nil); next != nil {
 		k.trust.Store(next)
+		k.visit.Kiosk.NoTrust = false // where there was none at the start
 		k.Log.Info("trust bundle in use", "version", next.anchors.Version)
 	}
 }
 
 // Vacant reports whether nobody is here.
 func (k *Kiosk) Vacant() bool { return k.vacant.Load() }
+
+// changed tells that a device has changed.
+func (k *Kiosk) changed() {
+	if k.Changed != nil {
+		k.Changed()
+	}
+}
 
 // clock is the time as well as it is known, and what that is worth.
 func (k *Kiosk) clock() (time.Time, request.ClockState) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"log/slog"
 	"runtime/debug"
 
@@ -13,10 +12,10 @@ import (
 )
 
 // openLine opens the outbox and the way to the bus.
-func (m *machine) openLine(ctx context.Context, cfg config.Config, trustKey *ecdsa.PublicKey, log *slog.Logger) error {
+func (m *machine) openLine(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	l, err := line.Open(ctx, line.Options{
-		Config: cfg, Anchors: m.parts.Anchors, TrustKey: trustKey, Catalogue: m.parts.Kiosk.Catalogue.Version,
-		Firmware: firmware(), Reader: m.parts.Reader, Printer: m.parts.Printer, Log: log,
+		Config: cfg, Anchors: m.parts.Anchors, TrustKey: m.trustKey, Catalogue: m.parts.Kiosk.Catalogue.Version,
+		Firmware: firmware(), Reader: m.parts.Reader, Printer: m.parts.Printer, Missing: m.missing, Log: log,
 	})
 	if err != nil {
 		return err
@@ -24,6 +23,8 @@ func (m *machine) openLine(ctx context.Context, cfg config.Config, trustKey *ecd
 	m.line = l
 	m.closers = append(m.closers, l)
 	p, s := &m.parts, l.Wallet.Station()
+	m.doubts(cfg.State.Dir, log)
+	p.Changed = l.Changed
 	p.Outbox, p.Tracker, p.Lookup, p.Line = l.Queue, l.Courier, l.Client, l.Client
 	p.Health, p.Clock, p.Means = l.Health, l.Now, m.means(p.Anchors)
 	p.Signer = device.Signer{

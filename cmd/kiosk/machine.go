@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,7 @@ import (
 	"kosk/device"
 	"kosk/device/catalogue"
 	"kosk/device/config"
-	"kosk/device/identity"
+	"kosk/device/health"
 	"kosk/device/session"
 	"kosk/device/voice"
 	"kosk/drivers/all"
@@ -22,15 +23,18 @@ import (
 	"kosk/drivers/printer/escpos"
 	"kosk/drivers/signer"
 	"kosk/drivers/sound"
+	"kosk/drivers/speech/mute"
 	"kosk/offline"
 )
 
 // A machine is everything of a kiosk but its window.
 type machine struct {
-	parts   device.Parts
-	line    *line.Line
-	keys    signer.Opener // the card's own; nil: there are none
-	closers []io.Closer   // in the order of opening
+	parts    device.Parts
+	line     *line.Line
+	keys     signer.Opener    // the card's own; nil: there are none
+	trustKey *ecdsa.PublicKey // the operator's; nil: development
+	closers  []io.Closer      // in the order of opening
+	missing  []health.Part    // what the kiosk has to do without since its start
 }
 
 func (m *machine) close() {
@@ -51,22 +55,19 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	if err != nil {
 		return m, err
 	}
-	trustKey, err := identity.LoadTrustKey(cfg.Card.TrustKey)
+	trusts, err := m.trust(cfg, log)
 	if err != nil {
-		return m, err
-	}
-	if m.parts.Anchors, err = identity.AcceptBundle(cfg.Card.Bundle, trustKey); err != nil {
 		return m, err
 	}
 	m.parts.Log = log
 	m.parts.Invite = time.Duration(cfg.Sound.InviteMinutes) * time.Minute
 	m.parts.Kiosk = session.Kiosk{
-		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development,
+		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development, NoTrust: !trusts,
 	}
 	if err := m.devices(ctx, cfg, log); err != nil {
 		return m, err
 	}
-	return m, m.openLine(ctx, cfg, trustKey, log)
+	return m, m.openLine(ctx, cfg, log)
 }
 
 // errRecords says why a kiosk for citizens has no sound file: private words are
@@ -81,7 +82,7 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 	m.parts.Chip = eid.New(log)
 	keys, err := all.Signer(cfg.Card.Signer, cfg.Card.Module, cfg.Card.Reader, m.parts.Reader, log)
 	if err != nil {
-		return err
+		m.without(log, "signer", err)
 	}
 	m.keys = keys
 	if m.parts.Printer, err = all.Printer(ctx, cfg.Printer.Make, escpos.Options{
@@ -93,11 +94,15 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 	if m.parts.Printer != nil {
 		m.closers = append(m.closers, m.parts.Printer)
 	}
-	synth, err := all.Speech(cfg.Speech.Make, cfg.Speech.Path, log)
-	if err != nil {
+	if err := m.document(cfg, log); err != nil {
 		return err
 	}
-	if cfg.Sound.Make != "pulse" && !m.parts.Anchors.Development {
+	synth, err := all.Speech(cfg.Speech.Make, cfg.Speech.Path, log)
+	if err != nil {
+		m.without(log, "speech", err)
+		synth = mute.New()
+	}
+	if cfg.Sound.Make != "pulse" && !m.parts.Anchors.Development && !m.parts.Kiosk.NoTrust {
 		return errRecords
 	}
 	sink, err := all.Sound(cfg.Sound.Make, cfg.Sound.Server, cfg.Sound.File, log)

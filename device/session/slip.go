@@ -31,6 +31,9 @@ func (v *Visit) slip() receipt.Slip {
 		}
 		s.Rows = append(v.askedRows(data...), v.foundRows(data)...)
 		s.Next = v.in("slip_next.done")
+		if v.Paged { // the certificate itself is a page
+			s.Kind, s.Rows, s.Next = receipt.Paged, nil, v.in("slip_next.paged")
+		}
 	case Accepted:
 		s.Kind, s.Rows, s.Next = receipt.Accepted, v.askedRows(), v.in("slip_next.accepted")
 	default:

@@ -51,6 +51,7 @@ type Options struct {
 	Firmware  string           // version of the program
 	Reader    card.Reader      // nil: none to tell of
 	Printer   printer.Printer  // nil: there is none
+	Missing   []health.Part    // what the kiosk has to do without since its start
 	Log       *slog.Logger
 }
 
@@ -93,6 +94,10 @@ func Open(ctx context.Context, o Options) (*Line, error) {
 	l := &Line{
 		opts: o, Health: &health.Recorder{}, started: time.Now(), change: make(chan struct{}, 1), anchors: o.Anchors,
 		found: map[string]health.Part{},
+	}
+	for _, p := range o.Missing {
+		p.Cause = bounded(p.Cause)
+		l.found[p.Name] = p
 	}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())

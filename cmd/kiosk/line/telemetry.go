@@ -238,8 +238,9 @@ func (l *Line) notice(p health.Part) {
 }
 
 // words are an error's, bounded.
-func words(err error) string {
-	s := err.Error()
+func words(err error) string { return bounded(err.Error()) }
+
+func bounded(s string) string {
 	if len(s) > maxWords {
 		s = strings.ToValidUTF8(s[:maxWords], "")
 	}
