@@ -33,8 +33,8 @@ func (m *machine) trust(cfg config.Config, log *slog.Logger) (trusts bool, err e
 		}
 	}
 	m.without(log, "trust", err)
-	m.parts.Anchors, err = identity.NewAnchors(identity.Bundle{})
-	return false, err
+	m.parts.Anchors = &identity.Anchors{} // nobody is believed
+	return false, nil
 }
 
 // document opens the printer of pages, where there is one.

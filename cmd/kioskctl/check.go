@@ -37,7 +37,7 @@ const (
 
 // components in the order of the report. Scripts rely on the names.
 var components = []string{
-	"config", "card", "printer", "speech", "sound", "panel", "disk", "queue", "trust", "station", "bus", "clock",
+	"config", "card", "signer", "printer", "document", "speech", "sound", "panel", "disk", "keys", "queue", "trust", "station", "bus", "clock",
 }
 
 // Run tests everything and prints a report. A failure is an error, too.
@@ -98,7 +98,10 @@ func (c *checker) run(ctx context.Context) []row {
 	found := part{[]string{"disk"}, diskTime, alone(c.disk)}.collect(ctx)
 	beside := []part{
 		{[]string{"card"}, partTime, alone(c.card)},
+		{[]string{"signer"}, partTime, alone(c.signer)},
 		{[]string{"queue", "printer"}, partTime, c.outbox},
+		{[]string{"document"}, partTime, alone(c.document)},
+		{[]string{"keys"}, partTime, alone(c.keys)},
 		{[]string{"speech", "sound"}, partTime, c.voice},
 		{[]string{"panel"}, partTime, alone(c.panel)},
 		{[]string{"trust"}, partTime, alone(c.trust)},

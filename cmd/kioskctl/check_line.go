@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"time"
 
+	"kosk/device/health"
 	"kosk/device/provision"
 	"kosk/offline"
 	"kosk/offline/bus"
+	"kosk/offline/control"
 )
 
 // Bounds of what the line needs.
@@ -40,7 +43,21 @@ func (c *checker) line(ctx context.Context, tell func(row)) {
 		tell(unknownClock())
 		return
 	}
-	tell(judgeSkew(*skew))
+	tell(c.kioskClock(ctx, judgeSkew(*skew)))
+}
+
+// kioskClock adds what the running kiosk's own clock is worth.
+func (c *checker) kioskClock(ctx context.Context, r row) row {
+	answer, err := control.Ask(ctx, c.cfg.State.Socket(), control.Request{Verb: control.Status})
+	var s health.Status
+	if err != nil || json.Unmarshal(answer.Status, &s) != nil {
+		return r // it doesn't run, or says so in the row of the bus
+	}
+	r.Seen += "; the running kiosk's is " + s.Clock.State
+	if s.Clock.State != bus.ClockTrusted.String() && r.State == fine {
+		return warned(r.Seen, "the kiosk has not asked the bus yet: check again in a minute, then see its log").with("ahead_ms", r.Figures["ahead_ms"])
+	}
+	return r
 }
 
 func stationTrouble(err error) row {
@@ -57,6 +74,7 @@ func stationTrouble(err error) row {
 
 // judgeCertificate looks at the time for which the station's certificate holds.
 func judgeCertificate(s *provision.Station, now time.Time) row {
+	const own = "the kiosk renews it by itself: 'kioskctl status' says why it did not; if it can't, "
 	const again = "get a new code with 'bus station add' and run 'kioskctl enrol --force' with it"
 	leaf, err := x509.ParseCertificate(s.Certificate.Certificate[0])
 	if err != nil {
@@ -69,9 +87,10 @@ func judgeCertificate(s *provision.Station, now time.Time) row {
 	case left <= 0:
 		return failed(fmt.Sprintf("%s's certificate ended on %s", s.Name, until), "see that the clock is right; "+again)
 	case left < renewal:
-		return warned(fmt.Sprintf("%s's certificate ends on %s", s.Name, until), again).with("days_left", float64(left/(24*time.Hour)))
+		return warned(fmt.Sprintf("%s's certificate ends on %s", s.Name, until), own+again).with("days_left", float64(left/(24*time.Hour)))
 	}
-	return good(fmt.Sprintf("%s, certificate until %s", s.Name, until)).with("days_left", float64(left/(24*time.Hour)))
+	due := leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) * 2 / 3)
+	return good(fmt.Sprintf("%s, certificate until %s, which the kiosk renews from %s", s.Name, until, due.UTC().Format(time.DateOnly))).with("days_left", float64(left/(24*time.Hour)))
 }
 
 // askBus asks the bus for its time and keys as the kiosk would. skew is how far

@@ -129,7 +129,7 @@ func (c *checker) queueFile() string { return filepath.Join(c.cfg.State.Dir, "qu
 // outbox tests the queue, and then the printer while the queue is held: a kiosk
 // that runs or starts now keeps its printer to itself.
 func (c *checker) outbox(ctx context.Context, tell func(row)) {
-	q, r, err := c.openQueue()
+	q, r, err := c.openQueue(ctx)
 	tell(r)
 	if q != nil {
 		defer q.Close()
@@ -149,12 +149,13 @@ const (
 )
 
 // openQueue opens the queue if there is one that no kiosk holds, checks it and
-// counts. It makes none: the kiosk couldn't open another user's.
-func (c *checker) openQueue() (*queue.Queue, row, error) {
+// counts. It makes none, which the kiosk couldn't open if it is another user's,
+// and changes nothing in it.
+func (c *checker) openQueue(ctx context.Context) (*queue.Queue, row, error) {
 	if _, err := os.Lstat(c.queueFile()); errors.Is(err, fs.ErrNotExist) {
 		return nil, good("none yet; the kiosk makes it at its first start"), nil
 	}
-	q, err := queue.Open(c.queueFile(), queue.Options{MaxSize: int64(c.cfg.Queue.MaxMB) << 20, LockWait: lockWait, Log: c.log})
+	q, err := queue.OpenReader(ctx, c.queueFile(), queue.Options{MaxSize: int64(c.cfg.Queue.MaxMB) << 20, LockWait: lockWait, Log: c.log}, nil)
 	switch {
 	case errors.Is(err, queue.ErrInUse):
 		return nil, good("in use by the kiosk"), err
@@ -169,6 +170,7 @@ func (c *checker) openQueue() (*queue.Queue, row, error) {
 	if err != nil {
 		return q, failed(err.Error(), "see dmesg for errors of the disk; don't delete the file"), err
 	}
+	s.Room = max(0, int64(c.cfg.Queue.MaxMB)<<20-s.Bytes*5/4) // about: who only reads doesn't measure pages
 	r := judgeQueue(s, time.Now())
 	r.Seen = fmt.Sprintf("whole; %d requests wait for the bus, %d are set aside%s", s.Queued, s.Parked, r.Seen)
 	return q, r.with("queued", float64(s.Queued)).with("parked", float64(s.Parked)), nil
