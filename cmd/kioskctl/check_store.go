@@ -155,7 +155,12 @@ func (c *checker) openQueue(ctx context.Context) (*queue.Queue, row, error) {
 	if _, err := os.Lstat(c.queueFile()); errors.Is(err, fs.ErrNotExist) {
 		return nil, good("none yet; the kiosk makes it at its first start"), nil
 	}
-	q, err := queue.OpenReader(ctx, c.queueFile(), queue.Options{MaxSize: int64(c.cfg.Queue.MaxMB) << 20, LockWait: lockWait, Log: c.log}, nil)
+	var wrapper queue.Wrapper // nil: notes stay sealed, and so does how old they are
+	if keys, err := openKeys(c.cfg); err == nil && keys != nil {
+		defer keys.Close()
+		wrapper = keys
+	}
+	q, err := queue.OpenReader(ctx, c.queueFile(), queue.Options{MaxSize: int64(c.cfg.Queue.MaxMB) << 20, LockWait: lockWait, Log: c.log}, wrapper)
 	switch {
 	case errors.Is(err, queue.ErrInUse):
 		return nil, good("in use by the kiosk"), err
@@ -183,7 +188,7 @@ func judgeQueue(s queue.Stats, now time.Time) row {
 		return failed("; it is full", "bring the line to the bus back so that it empties, or raise queue.max_mb")
 	case s.Parked > 0:
 		return warned("", "those set aside need a decision: tell the operator of the bus this station's name and the count")
-	case s.Queued > 0 && now.Sub(s.Oldest) > oldest:
+	case s.Queued > 0 && !s.Oldest.IsZero() && now.Sub(s.Oldest) > oldest:
 		return warned(fmt.Sprintf("; the oldest since %s", s.Oldest.UTC().Format(time.RFC3339)), "start the kiosk and see the row of the bus: they should have gone")
 	}
 	return good("")

@@ -111,7 +111,7 @@ type keysOf interface {
 // file of keys yet, or not for this user.
 func openKeys(cfg config.Config) (keysOf, error) {
 	if _, err := os.Stat(cfg.State.KeyStore()); err != nil {
-		return nil, nil //nolint:nilerr // then notes stay sealed
+		return nil, nil
 	}
 	keys, err := all.Keystore(cfg.State.Keys, cfg.State.KeyStore())
 	if err != nil {
