@@ -55,10 +55,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	if err != nil {
 		return m, err
 	}
-	trusts, err := m.trust(cfg, log)
-	if err != nil {
-		return m, err
-	}
+	trusts := m.trust(cfg, log)
 	m.parts.Log = log
 	m.parts.Invite = time.Duration(cfg.Sound.InviteMinutes) * time.Minute
 	m.parts.Kiosk = session.Kiosk{

@@ -24,17 +24,17 @@ func (m *machine) without(log *slog.Logger, part string, err error) {
 
 // trust loads the trust anchors. Without them nobody can be believed, and the
 // kiosk offers the services that need no card.
-func (m *machine) trust(cfg config.Config, log *slog.Logger) (trusts bool, err error) {
+func (m *machine) trust(cfg config.Config, log *slog.Logger) (trusts bool) {
 	key, err := identity.LoadTrustKey(cfg.Card.TrustKey)
 	m.trustKey = key
 	if err == nil {
 		if m.parts.Anchors, err = identity.AcceptBundle(cfg.Card.Bundle, key); err == nil {
-			return true, nil
+			return true
 		}
 	}
 	m.without(log, "trust", err)
-	m.parts.Anchors = &identity.Anchors{} // nobody is believed
-	return false, nil
+	m.parts.Anchors = &identity.Anchors{}
+	return false
 }
 
 // document opens the printer of pages, where there is one.

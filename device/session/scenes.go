@@ -123,7 +123,7 @@ func home(v *Visit) scene.Scene {
 	s := v.scene(Home, scene.Menu, v.in("home.title"))
 	with := scene.Node{ID: "with-card", Role: scene.Tile, Icon: "card", Name: v.in("home.with"), Hint: v.in("home.with_hint"), Primary: true, Action: WithCard{}}
 	if v.NoTrust {
-		with.Unavailable, with.Hint = true, v.in("service.no_trust")
+		with.Unavailable, with.Primary, with.Hint = true, false, v.in("service.no_trust")
 	}
 	s.Add(
 		with,
@@ -556,10 +556,11 @@ func parting(v *Visit) scene.Scene {
 	}
 	s.Add(
 		scene.Node{ID: "title", Role: scene.Title, Name: v.in(v.Bye + ".title"), Tone: tone},
-		v.lead(v.Bye+".lead"),
+		v.lead(v.Bye+".lead"))
+	s.Add(v.slipNodes()...)
+	s.Add(
 		scene.Node{ID: "forgot", Role: scene.Note, Icon: "lock", Tone: scene.Good, Name: v.in("parting.forgot")},
 	)
-	s.Add(v.slipNodes()...)
 	s.Add(scene.Node{ID: "again", Role: scene.Next, Name: v.in("parting.again"), Action: Finished{}, Primary: true})
 	return s
 }

@@ -387,3 +387,31 @@ func TestHelpComesAndGoes(t *testing.T) {
 		t.Errorf("back from help leads to %s", v.Scene().ID)
 	}
 }
+
+// All that was signed stands on the slip: number, both dates, every datum.
+func TestTheFinalSlipHoldsAllThatWasSigned(t *testing.T) {
+	issued := time.Date(2026, 11, 22, 6, 5, 0, 0, time.UTC)
+	for _, lang := range text.Langs {
+		v := session.New(sessiontest.Kiosk())
+		var slip *receipt.Slip
+		var data []request.Datum
+		for _, e := range sessiontest.Certificate(lang) {
+			o, came := e.(session.OutcomeCame)
+			if came {
+				o.Outcome.IssuedAt, o.Outcome.ValidUntil = issued, issued.AddDate(0, 1, 0)
+				e, data = o, o.Outcome.Data
+			}
+			if effects := v.Step(e); came {
+				slip = slipIn(effects)
+				break
+			}
+		}
+		if slip == nil || slip.Number != "482913507264" || !slip.When.Equal(issued) || len(slip.Rows) != len(data)+1 {
+			t.Fatalf("%s: %v: %d data, of which %d rows", lang, slip, len(data), len(slip.Rows))
+		}
+		until := text.Day(lang, issued.AddDate(0, 1, 0)).String()
+		if got := slip.Rows[len(data)].Value.String(); got != until {
+			t.Errorf("%s: valid until %q, want %q", lang, got, until)
+		}
+	}
+}
