@@ -74,7 +74,7 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	s, err := server.New(ctx, server.Config{
 		Rate: c.Rate, DurableLog: c.DurableLog, Stamper: c.stamper(),
 		Approvals: approvals,
-		Registry: reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
+		Registry:  reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
 		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
 	})
 	if err != nil {
