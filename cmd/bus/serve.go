@@ -32,6 +32,8 @@ type serveCommand struct {
 	TSA        string  `help:"URL of a time-stamping authority (RFC 3161) for heads of the message log."`
 	Trust      string  `type:"path" help:"Trust bundle for cards to take over at the start, as bus trust set does."`
 	TrustKey   string  `type:"path" help:"Public key of the bundle's operator in PEM; none for development."`
+
+	observeFlags
 }
 
 // Run serves until ctx ends.
@@ -66,28 +68,41 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	s, err := server.New(ctx, server.Config{
+	o, err := c.observeFlags.open(ctx, log)
+	if err != nil {
+		return err
+	}
+	conf := server.Config{
 		Rate: c.Rate, DurableLog: c.DurableLog, Stamper: c.stamper(),
 		Registry: reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
 		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
-	})
-	if err != nil {
-		return err
 	}
-	l, err := net.Listen("tcp", c.Listen)
+	o.watch(&conf)
+	s, err := server.New(ctx, conf)
 	if err != nil {
-		return err
+		return errors.Join(err, o.close())
 	}
-	control, err := server.ListenControl(c.socket())
+	l, control, err := c.listen()
 	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	if err := c.tellPort(l); err != nil {
-		return errors.Join(err, l.Close(), control.Close())
+		return errors.Join(err, o.close())
 	}
 	log.Info("serving", "address", l.Addr().String())
 	defer log.Info("stopped")
-	return s.Run(ctx, l, control)
+	return o.run(ctx, s, reg, host, func(ctx context.Context) error { return s.Run(ctx, l, control) })
+}
+
+// listen opens the kiosks' address and the operator's socket, and tells the port.
+func (c serveCommand) listen() (kiosks, control net.Listener, err error) {
+	if kiosks, err = net.Listen("tcp", c.Listen); err != nil {
+		return nil, nil, err
+	}
+	if control, err = server.ListenControl(c.socket()); err != nil {
+		return nil, nil, errors.Join(err, kiosks.Close())
+	}
+	if err := c.tellPort(kiosks); err != nil {
+		return nil, nil, errors.Join(err, kiosks.Close(), control.Close())
+	}
+	return kiosks, control, nil
 }
 
 // takeTrust takes the bundle over when one is named.
