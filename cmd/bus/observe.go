@@ -99,8 +99,9 @@ func (o *observatory) watch(c *server.Config) {
 }
 
 // run serves page and figures around a server's own run, and ends with it.
-func (o *observatory) run(ctx context.Context, s *server.Server, reg *registry.Registry, host string, serve func(context.Context) error) error {
+func (o *observatory) run(ctx context.Context, s *server.Server, reg *registry.Registry, serve func(context.Context) error) error {
 	o.metrics.Watch(s)
+	host, _, _ := net.SplitHostPort(o.Console) // it was listened on
 	page, err := console.New(console.Config{Bus: s, Registry: reg, Log: o.log, Host: host})
 	if err != nil {
 		return errors.Join(err, o.close())

@@ -88,7 +88,7 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	}
 	log.Info("serving", "address", l.Addr().String())
 	defer log.Info("stopped")
-	return o.run(ctx, s, reg, host, func(ctx context.Context) error { return s.Run(ctx, l, control) })
+	return o.run(ctx, s, reg, func(ctx context.Context) error { return s.Run(ctx, l, control) })
 }
 
 // listen opens the kiosks' address and the operator's socket, and tells the port.
