@@ -103,13 +103,28 @@ func open(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
-	for name, role := range map[string]registry.Role{"nigar": registry.RoleOperator, "rauf": registry.RoleAuditor} {
-		if err := reg.AddOperator(name, role, password, time.Now()); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(dir, "operators.json"), must(operators())(t), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return b
 }
+
+// operators is a file with one of each role: a password takes long to hash.
+var operators = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "kosk-console-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	reg, err := registry.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(reg.AddOperator("nigar", registry.RoleOperator, password, time.Now()),
+		reg.AddOperator("rauf", registry.RoleAuditor, password, time.Now()))
+	b, errRead := os.ReadFile(filepath.Join(dir, "operators.json"))
+	return b, errors.Join(err, errRead)
+})
 
 func (b *bench) client(certs ...tls.Certificate) *http.Client {
 	b.t.Helper()

@@ -117,14 +117,18 @@ type column struct {
 	Label                       string // number of the month
 	Uses                        uint64
 	X, Middle, Width, Y, Height string
+	Above                       string // where the number stands, in the whole drawing
 }
 
 // longestCourse is how many months are drawn.
 const longestCourse = 12
 
-// plot is the part of the drawing's height that the highest column takes, in
-// per cent; above it stands its number.
-const plot = 88
+// The columns stand in a part of the drawing, in per cent of its height, as
+// statistics.html has it; below are the months, above the highest its number.
+const (
+	plotTop    = 8
+	plotHeight = 82
+)
 
 // courseOf draws the uses of an agency, a service, or everything, up to the newest
 // month.
@@ -158,12 +162,12 @@ func (c course) place() {
 	for _, one := range c {
 		most = max(most, one.Uses)
 	}
-	each := 100 / float64(max(len(c), 4))
+	each := 100 / float64(max(len(c), 8))
 	per := func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) + "%" }
 	for i := range c {
-		height := float64(c[i].Uses) * plot / float64(most)
+		height := float64(c[i].Uses) * 100 / float64(most)
 		c[i].X, c[i].Width, c[i].Middle = per((float64(i)+.15)*each), per(.7*each), per((float64(i)+.5)*each)
-		c[i].Y, c[i].Height = per(100-height), per(height)
+		c[i].Y, c[i].Height, c[i].Above = per(100-height), per(height), per(plotTop+plotHeight*(100-height)/100-2)
 	}
 }
 
