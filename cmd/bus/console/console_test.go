@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,19 +188,29 @@ func TestThrottleForgets(t *testing.T) {
 func TestUnknownNameTakesAsLong(t *testing.T) {
 	b := open(t)
 	v := b.visitor()
-	took := func(name string) time.Duration {
-		start := time.Now()
+	took := func(name string) time.Duration { // of the processor: the machine may be busy with something else
+		before := processorTime(t)
 		v.post("/login", url.Values{"name": {name}, "password": {"a wrong password"}})
-		return time.Since(start)
+		return processorTime(t) - before
 	}
 	known, unknown := time.Hour, time.Hour
-	for range failuresFree {
+	for range 3 {
 		known, unknown = min(known, took("nigar")), min(unknown, took("nobody"))
 	}
-	if unknown < known/4 || known < unknown/4 { // without the work it is a hundredth; the machine may be busy
+	if unknown < known/2 || known < unknown/2 { // without the work it would be a hundredth
 		t.Errorf("known %v, unknown %v", known, unknown)
 	}
 	t.Logf("known %v, unknown %v", known, unknown)
+}
+
+// processorTime is what this process has used.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func TestOtherSitesCanDoNothing(t *testing.T) {
@@ -408,7 +419,7 @@ func TestWordsForSizes(t *testing.T) {
 		"59 s": span(59 * time.Second), "1 min": span(time.Minute), "1 h 30 min": span(90 * time.Minute), "2 h": span(2 * time.Hour), "23 h": span(23*time.Hour + 59*time.Minute), "1 day": span(25 * time.Hour),
 		"0": number(0), "999": number(999), "1,000": number(1000), "595,596": number(uint64(595596)), "12,345,678": number(12345678), "December 2014": monthName("2014-12"),
 	} {
-		if got != want {
+		if got = strings.ReplaceAll(got, "\u00a0", " "); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

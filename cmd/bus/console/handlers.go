@@ -249,7 +249,7 @@ func (c *Console) statistics(w http.ResponseWriter, r *http.Request, s session) 
 	}
 	b.Month, b.Tables = m, m.Tables()
 	b.Chosen, b.ChosenAs = choose(m, r.URL.Query().Get("of"))
-	b.Course = courseOf(all, b.Chosen)
+	b.Course = courseOf(all, b.Chosen, month)
 	for _, a := range b.Tables.Agencies {
 		b.Agencies = append(b.Agencies, a.Uses)
 	}

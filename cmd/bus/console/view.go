@@ -34,18 +34,19 @@ var words = template.FuncMap{
 // baku is the zone that operators live in: UTC+4 all year.
 var baku = time.FixedZone("Asia/Baku", 4*60*60)
 
-// span says a duration with one unit, two where it matters.
+// span says a duration with one unit, two where it matters. A number isn't parted
+// from its unit at the end of a line.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
+		return fmt.Sprintf("%d\u00a0s", int(d.Seconds()))
 	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
+		return fmt.Sprintf("%d\u00a0min", int(d.Minutes()))
 	case d < 24*time.Hour:
 		if m := int(d.Minutes()) % 60; m > 0 && d < 10*time.Hour {
-			return fmt.Sprintf("%d h %d min", int(d.Hours()), m)
+			return fmt.Sprintf("%d\u00a0h %d\u00a0min", int(d.Hours()), m)
 		}
-		return fmt.Sprintf("%d h", int(d.Hours()))
+		return fmt.Sprintf("%d\u00a0h", int(d.Hours()))
 	}
 	return count(int(d.Hours())/24, "day", "days")
 }
@@ -130,18 +131,13 @@ const (
 	plotHeight = 82
 )
 
-// courseOf draws the uses of an agency, a service, or everything, up to the newest
-// month.
-func courseOf(all map[string]stats.Month, of string) course {
-	newest := ""
-	for name := range all {
-		newest = max(newest, name)
-	}
-	last, err := time.Parse("2006-01", newest)
+// courseOf draws the uses of an agency, a service, or everything, up to a month.
+func courseOf(all map[string]stats.Month, of, upto string) course {
+	last, err := time.Parse("2006-01", upto)
 	if err != nil {
 		return nil
 	}
-	oldest := newest
+	oldest := upto
 	for name := range all {
 		oldest = min(oldest, name)
 	}
