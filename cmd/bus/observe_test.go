@@ -198,10 +198,17 @@ func TestOneTraceFromConfirmToReceipt(t *testing.T) {
 	for _, want := range []struct {
 		name, id, parent, service string
 	}{
-		{"confirm", confirm, "", "kosk-kiosk"}, {"seal", seal, confirm, "kosk-kiosk"}, {"store", store, confirm, "kosk-kiosk"},
-		{"deliver", deliver, confirm, "kosk-kiosk"}, {"print", printing, confirm, "kosk-kiosk"}, {"step", unsought, confirm, "kosk-kiosk"},
-		{"submit", call.id(), deliver, "kosk-bus"}, {"receipt", "", call.id(), "kosk-bus"}, {"work", "", call.id(), "kosk-bus"},
-		{"ledger append", "", call.id(), "kosk-bus"}, {"ledger append", "", out.find("work", inTrace).id(), "kosk-bus"},
+		{"confirm", confirm, "", "kosk-kiosk"},
+		{"seal", seal, confirm, "kosk-kiosk"},
+		{"store", store, confirm, "kosk-kiosk"},
+		{"deliver", deliver, confirm, "kosk-kiosk"},
+		{"print", printing, confirm, "kosk-kiosk"},
+		{"step", unsought, confirm, "kosk-kiosk"},
+		{"submit", call.id(), deliver, "kosk-bus"},
+		{"receipt", "", call.id(), "kosk-bus"},
+		{"work", "", call.id(), "kosk-bus"},
+		{"ledger append", "", call.id(), "kosk-bus"},
+		{"ledger append", "", out.find("work", inTrace).id(), "kosk-bus"},
 	} {
 		got := out.find(want.name, func(s received) bool { return inTrace(s) && s.parent() == want.parent })
 		if want.id != "" && got.id() != want.id || got.service != want.service {

@@ -180,8 +180,12 @@ func well() health.Report {
 		Queue: health.Queue{Bytes: 3 << 20, Bound: 256 << 20, Key: "tpm"},
 		Paper: health.Paper{State: "full"},
 		Parts: []health.Part{
-			{Name: "card", State: "online"}, {Name: "printer", State: "online"}, {Name: "line", State: "online"},
-			{Name: "sound", State: "online"}, {Name: "disk", State: "online"}, {Name: "clock", State: "online"},
+			{Name: "card", State: "online"},
+			{Name: "printer", State: "online"},
+			{Name: "line", State: "online"},
+			{Name: "sound", State: "online"},
+			{Name: "disk", State: "online"},
+			{Name: "clock", State: "online"},
 		},
 	}
 }

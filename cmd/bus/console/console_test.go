@@ -220,10 +220,16 @@ func TestOtherSitesCanDoNothing(t *testing.T) {
 	token := v.csrf()
 	sure := url.Values{"sure": {"yes"}, "csrf": {token}}
 	for name, try := range map[string]func() (*http.Response, string){
-		"no token":         func() (*http.Response, string) { return v.post("/kiosk/KIOSK-001/remove", url.Values{"sure": {"yes"}}) },
-		"another token":    func() (*http.Response, string) { return v.post("/kiosk/KIOSK-001/remove", url.Values{"sure": {"yes"}, "csrf": {"x"}}) },
-		"from another":     func() (*http.Response, string) { return v.post("/kiosk/KIOSK-001/remove", sure, "Sec-Fetch-Site", "cross-site") },
-		"another's origin": func() (*http.Response, string) { return v.post("/kiosk/KIOSK-001/remove", sure, "Origin", "https://example.org") },
+		"no token": func() (*http.Response, string) { return v.post("/kiosk/KIOSK-001/remove", url.Values{"sure": {"yes"}}) },
+		"another token": func() (*http.Response, string) {
+			return v.post("/kiosk/KIOSK-001/remove", url.Values{"sure": {"yes"}, "csrf": {"x"}})
+		},
+		"from another": func() (*http.Response, string) {
+			return v.post("/kiosk/KIOSK-001/remove", sure, "Sec-Fetch-Site", "cross-site")
+		},
+		"another's origin": func() (*http.Response, string) {
+			return v.post("/kiosk/KIOSK-001/remove", sure, "Origin", "https://example.org")
+		},
 		"login from another": func() (*http.Response, string) {
 			return v.post("/login", url.Values{"name": {"nigar"}, "password": {password}}, "Sec-Fetch-Site", "cross-site")
 		},
