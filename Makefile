@@ -50,6 +50,7 @@ build: deps
 
 deps:
 	@$(within) 20m build/deps
+	@$(within) 5m build/foreign/install
 	@$(within) 10m go mod download
 
 tools: deps

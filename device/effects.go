@@ -37,6 +37,12 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 	switch e := e.(type) {
 	case session.ReadHolder:
 		answer(func(ctx context.Context) session.Event { return k.readHolder(ctx, visit, e.CAN) })
+	case session.OpenKeys:
+		answer(func(ctx context.Context) session.Event { return k.openKeys(ctx, e) })
+	case session.Prove:
+		k.prove(ctx, e)
+	case session.Withdraw:
+		k.withdraw()
 	case session.Lookup:
 		answer(func(ctx context.Context) session.Event { return k.lookup(ctx, e) })
 	case session.Submit:
@@ -66,6 +72,7 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 // forget ends everything that runs for the person. A request that was agreed to
 // goes on: it isn't the person's any more but the bus's.
 func (k *Kiosk) forget(ctx context.Context) {
+	k.withdraw()
 	k.end()
 	k.personal, k.end = context.WithCancel(ctx)
 	k.number++
@@ -177,6 +184,10 @@ func (k *Kiosk) draft() (request.Draft, string) {
 		for n, g := range c.Groups {
 			d.Evidence.Groups[fmt.Sprintf("DG%d", n)] = g
 		}
+	}
+	d.Login, d.CitizenSignature = proofOf(v.Login), proofOf(v.Signed)
+	if s, err := request.ParseStatement(d.CitizenSignature.Statement); err == nil {
+		d.ID = s.Request // what was signed names it
 	}
 	return d, request.Stream(k.Signer.StreamKey, h.FIN, string(v.Service.ID))
 }

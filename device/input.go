@@ -27,6 +27,12 @@ func (k *Kiosk) take(ctx context.Context, i scene.Input) {
 // secret reports whether what is typed now is the person's own and the ear of
 // others might hear it.
 func (k *Kiosk) secret() bool {
+	switch k.visit.State {
+	case session.AskingPIN:
+		return true // in headphones, too: EN 301 549, 5.1.3.8
+	case session.Crediting:
+		return k.visit.Hides() || !k.visit.Private
+	}
 	return k.visit.State == session.AskingCAN && !k.visit.Private
 }
 

@@ -55,8 +55,11 @@ type Parts struct {
 	Lookup  offline.Lookup
 	Line    offline.Line
 	Signer  Signer
-	Show    func(scene.View) // never blocks
-	Log     *slog.Logger
+	// Means are the ways to say who one is and to sign, by the catalogue's ids. One
+	// that the catalogue has and this has not is said to be out of order.
+	Means map[identity.MeansID]identity.Means
+	Show  func(scene.View) // never blocks
+	Log   *slog.Logger
 
 	// Invite is how often the idle kiosk says aloud that it can be used without
 	// sight; 0: never.
@@ -72,6 +75,7 @@ type Kiosk struct {
 	// end ends everything that runs for the present visit.
 	personal context.Context
 	end      context.CancelFunc
+	withdraw context.CancelFunc // ends what a means is asked for
 
 	shown scene.Scene
 	focus string
@@ -103,7 +107,7 @@ const always = -1
 func New(p Parts) *Kiosk {
 	return &Kiosk{
 		Parts: p, visit: session.New(p.Kiosk), posts: make(chan post, 64), inputs: make(chan scene.Input, 64),
-		retired: make(chan struct{}, 1), timer: stopped(), idle: stopped(),
+		retired: make(chan struct{}, 1), withdraw: func() {}, timer: stopped(), idle: stopped(),
 	}
 }
 

@@ -24,9 +24,11 @@ import (
 	"kosk/device"
 	"kosk/device/catalogue"
 	"kosk/device/identity"
+	"kosk/device/identity/identitytest"
 	"kosk/device/request"
 	"kosk/device/scene"
 	"kosk/device/session"
+	"kosk/device/session/sessiontest"
 	"kosk/device/voice"
 	"kosk/drivers/card"
 	"kosk/drivers/card/eid"
@@ -66,6 +68,8 @@ type world struct {
 	log     *notes // of the loop, at debug level
 	speech  *notes // the speech log
 	ended   chan error
+	keys    *identitytest.Keys
+	anchors *identity.Anchors
 	stop    context.CancelFunc
 
 	mu    sync.Mutex
@@ -75,8 +79,14 @@ type world struct {
 // visit runs a kiosk in a bubble of time, and the test in it.
 func visit(t *testing.T, do func(w *world)) {
 	t.Helper()
+	visiting(t, false, do)
+}
+
+// visiting is visit at a kiosk whose certificate has to be signed for, or not.
+func visiting(t *testing.T, signing bool, do func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := build(t)
+		w := build(t, signing)
 		do(w)
 		w.stop()
 		synctest.Wait()
@@ -86,13 +96,19 @@ func visit(t *testing.T, do func(w *world)) {
 // invite is how often the idle kiosk speaks: seldom enough for the other tests.
 const invite = 2 * time.Hour
 
-func build(t *testing.T) *world {
+func build(t *testing.T, signing bool) *world {
 	t.Helper()
 	pki, err := vcard.NewPKI()
 	check(t, err)
 	chip, err := vcard.New(pki, aygun(), vcard.Profile{Latency: 10 * time.Millisecond})
 	check(t, err)
-	anchors, err := identity.NewAnchors(identity.Bundle{Version: 1, Issued: time.Now(), Development: true, Anchors: pki.Bundle()})
+	persons, err := identitytest.NewAuthority("Persons", time.Now())
+	check(t, err)
+	keys, err := identitytest.NewKeys(persons, "MƏMMƏDOVA", "AYGÜN", "PNOAZ-5ARPXK2")
+	check(t, err)
+	anchors, err := identity.NewAnchors(identity.Bundle{
+		Version: 1, Issued: time.Now(), Development: true, Anchors: pki.Bundle(), Persons: [][]byte{persons.Certificate},
+	})
 	check(t, err)
 	station, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
@@ -102,8 +118,12 @@ func build(t *testing.T) *world {
 	check(t, err)
 	offer, err := catalogue.Load()
 	check(t, err)
+	if signing {
+		offer = sessiontest.Signing().Catalogue
+	}
 
 	w := &world{
+		keys: keys, anchors: anchors,
 		t: t, slot: &slot{events: make(chan card.Event), card: chip}, line: make(chan error), log: new(notes), speech: new(notes),
 		ended: make(chan error, 1), printer: &paper{t: t, takes: 2 * time.Second}, lookup: &lookup{t: t},
 		outbox: &outbox{t: t, box: box, station: &station.PublicKey},
@@ -115,7 +135,12 @@ func build(t *testing.T) *world {
 	w.kiosk = device.New(device.Parts{
 		Kiosk:  session.Kiosk{Catalogue: offer, Office: catalogue.Names{Az: "ASAN", Ru: "ASAN", En: "ASAN"}, Test: true},
 		Reader: w.slot, Chip: w.chip, Anchors: anchors, Printer: w.printer, Voice: speaker, Outbox: w.outbox, Tracker: w.tracker,
-		Lookup: w.lookup, Line: line{w.line}, Log: log, Show: w.show, Invite: invite,
+		Lookup: w.lookup,
+		Means: map[identity.MeansID]identity.Means{
+			"card": identity.Token{Keys: keys, Anchors: anchors},
+			"sima": identity.Approval{ID: "sima", Lookup: w.lookup, Anchors: anchors, Scanned: true},
+		},
+		Line: line{w.line}, Log: log, Show: w.show, Invite: invite,
 		Signer: device.Signer{
 			Station: "test-1", Key: station, Recipient: box.Recipient(), Receipts: &bus.PublicKey, StreamKey: []byte("key"), BootID: "boot",
 		},
@@ -228,11 +253,28 @@ func (w *world) toChoosing() {
 func (w *world) toConsent() {
 	w.t.Helper()
 	w.toChoosing()
-	w.touch("service.workplace_cert", "option.bank")
+	w.pick()
+	w.touch("option.bank")
 	w.wait(time.Second)
 	w.at(session.Reviewing)
 	w.touch("next")
 	w.at(session.Consenting)
+}
+
+// The card's PINs: identitytest's.
+const (
+	pin1 = "8642"
+	pin2 = "97531"
+)
+
+// pick picks the certificate and proves who is here.
+func (w *world) pick() {
+	w.t.Helper()
+	w.touch("service.workplace_cert")
+	w.at(session.AskingPIN)
+	w.types(pin1)
+	w.touch("next")
+	w.at(session.Filling)
 }
 
 // toAttract takes the card and lets the parting words pass.

@@ -68,6 +68,12 @@ func (f *Fault) Error() string {
 // Unwrap is the class of the fault.
 func (f *Fault) Unwrap() error { return f.Err }
 
+// A Pace is how fast the bus lets this station come. Zero values: it did not say.
+type Pace struct {
+	Rate         float64       // submissions per second
+	FirstContact time.Duration // over how long stations spread their first contact after an outage
+}
+
 // A Class orders items: a lower class is delivered first.
 type Class uint8
 

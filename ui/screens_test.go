@@ -25,7 +25,7 @@ func TestScreens(t *testing.T) {
 	b := open(t, 1080, 1920)
 	for _, lang := range text.Langs {
 		for _, size := range []scene.TextSize{scene.TextNormal, scene.TextLargest} {
-			for _, s := range sessiontest.Journey(lang) {
+			for _, s := range sessiontest.JourneyAt(lang, size) {
 				if only != "" && !strings.Contains(","+only+",", ","+s.ID+",") {
 					continue
 				}

@@ -58,11 +58,23 @@ var sources = []source{
 		{name: "slip.encode_us", bench: "BenchmarkSlip", metric: "slip.encode_us", unit: "µs"},
 		{name: "slip.seconds_19200", bench: "BenchmarkSlip", metric: "slip.seconds_19200", unit: "s"},
 	}},
-	{"./offline/queue", "^BenchmarkPut$/^size=2048$/^producers=1$", []want{
+	{"./offline/queue", "^Benchmark(Put|Commit)$", []want{
 		{
 			name: "queue.puts_per_s", bench: "BenchmarkPut/size=2048/producers=1", metric: "puts/s", unit: "1/s",
 			peer: "a file, appended to and synced", peerMetric: "raw/s",
 		},
+		{name: "queue.put_2k_x1_of_raw", bench: "BenchmarkPut/size=2048/producers=1", metric: "of-raw", unit: "ratio"},
+		{name: "queue.put_2k_x8_of_raw_group", bench: "BenchmarkPut/size=2048/producers=8", metric: "of-raw", unit: "ratio"},
+		{name: "queue.put_64k_x1_of_raw", bench: "BenchmarkPut/size=65536/producers=1", metric: "of-raw", unit: "ratio"},
+		{name: "queue.syncs_per_commit", bench: "BenchmarkCommit/size=2048/producers=1", metric: "syncs/commit", unit: "syncs"},
+		{name: "queue.written_per_byte_64k", bench: "BenchmarkCommit/size=65536/producers=1", metric: "written/byte", unit: "bytes"},
+		{name: "queue.written_per_byte_2k", bench: "BenchmarkCommit/size=2048/producers=1", metric: "written/byte", unit: "bytes"},
+		{name: "queue.written_per_byte_2k_x8", bench: "BenchmarkCommit/size=2048/producers=8", metric: "written/byte", unit: "bytes"},
+	}},
+	{"./offline/courier", "^BenchmarkFleet$", []want{
+		{name: "fleet.drain_of_ideal", bench: "BenchmarkFleet", metric: "of-ideal", unit: "of ideal"},
+		{name: "fleet.rejects_percent", bench: "BenchmarkFleet", metric: "rejects-%", unit: "%"},
+		{name: "fleet.live_p99_s", bench: "BenchmarkFleet", metric: "live-p99-s", unit: "s"},
 	}},
 }
 

@@ -80,6 +80,7 @@ var dwellings = []home{
 	{"github.com/creack/pty", []string{"drivers/printer/paper"}, []string{"drivers/serial"}},
 	{"github.com/ebfe/scard", []string{"drivers/card/pcsc"}, nil},
 	{"github.com/miekg/pkcs11", []string{"drivers/signer/pkcs11"}, nil},
+	{"github.com/google/go-tpm", []string{"drivers/keystore/tpm"}, nil},
 	{"github.com/jfreymuth/pulse", []string{"drivers/sound/pulse"}, nil},
 	{"github.com/tarm/serial", []string{"drivers/serial"}, nil},
 
@@ -89,6 +90,8 @@ var dwellings = []home{
 
 	{"github.com/hanwen/go-fuse/v2", []string{"offline/queue/crashtest"}, nil}, // a disk that forgets
 	{"github.com/signintech/gopdf", []string{"drivers/printer/document"}, nil},
+	{"github.com/nats-io/nats-server/v2", []string{"cmd/bus/ledger/jetstream"}, nil},
+	{"github.com/nats-io/nats.go", []string{"cmd/bus/ledger/jetstream"}, nil},
 
 	{"go.etcd.io/bbolt", []string{"offline/queue"}, nil},
 	{"net/http", []string{"offline/bus", "cmd/bus", "drivers/printer/document"}, []string{"cmd"}}, // the one line out, who answers it, and IPP
@@ -119,8 +122,8 @@ var dwellings = []home{
 	{"github.com/makiuchi-d/gozxing", []string{"cmd/kioskctl"}, everywhere}, // reads scans of certificates
 	{"github.com/rogpeppe/go-internal", nil, everywhere},
 	{"github.com/santhosh-tekuri/jsonschema/v6", nil, everywhere},
-	{"go.uber.org/goleak", nil, everywhere},
-	{"pgregory.net/rapid", nil, everywhere},
+	{"go.uber.org/goleak", []string{"drivers/card/cardtest"}, everywhere},
+	{"pgregory.net/rapid", []string{"cmd/bus/ledger/ledgertest"}, everywhere}, // a suite for whoever makes a ledger
 }
 
 // homes: no outside library is imported outside its home, and no home is empty.

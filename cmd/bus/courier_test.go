@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 	"kosk/device/request"
@@ -28,7 +28,7 @@ func serveHere(t *testing.T, dir string) (url string, control server.Control) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book, err := ledger.OpenFile(filepath.Join(dir, "ledger"))
+	book, err := jetstream.Open(t.Context(), jetstream.Config{Dir: filepath.Join(dir, "ledger"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func (k *carried) life(during func(*queue.Queue), enough func(courier.Stats) boo
 		k.t.Fatal(err)
 	}
 	c, err := courier.New(courier.Options{
-		Queue: q, Bus: k.e.open(k.t, k.p), Log: slog.New(slog.DiscardHandler),
+		Queue: q, Bus: k.e.open(k.t, k.p), Log: slog.New(slog.DiscardHandler), FirstContact: 1,
 		Verify: func(id string, body, receipt []byte) error {
 			return request.CheckReceipt(receipt, k.e.receipt, id, sha256.Sum256(body))
 		},

@@ -21,6 +21,7 @@ type commands struct {
 	Serve     serveCommand     `cmd:"" help:"Serve the kiosks until stopped."`
 	Station   stationCommand   `cmd:"" help:"Stations: the kiosks that may talk to this bus."`
 	Status    statusCommand    `cmd:"" help:"Show the counters of the bus that is serving."`
+	Phone     phoneCommand     `cmd:"" help:"Approve or refuse on the simulated phone of a test person."`
 	Fault     faultCommand     `cmd:"" help:"Script faults of the bus that is serving."`
 	Member    memberCommand    `cmd:"" help:"Members and subsystems."`
 	Service   serviceCommand   `cmd:"" help:"Services."`

@@ -12,7 +12,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/agency"
+	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
@@ -25,12 +26,15 @@ type serveCommand struct {
 	PortFile string `type:"path" help:"File to write the port into once it listens."`
 	Instance string `default:"AZ-TEST" help:"X-Road instance."`
 	Member   string `default:"10001" help:"X-Road member of the bus."`
+	Ledger   string `env:"BUS_LEDGER" placeholder:"URL" help:"NATS cluster that holds the ledger (nats:// or tls://, several with commas); embedded when absent."`
+	System   string `name:"ledger-system" env:"BUS_LEDGER_SYSTEM" placeholder:"URL" help:"The same cluster as a user of its system account, to ask whether it syncs."`
+	CA       string `name:"ledger-ca" type:"path" help:"Authorities that the cluster's certificates come from."`
 	Dialect  string `enum:"old,new" default:"new" help:"Spelling of X-Road errors: old (to 7.7) or new (from 7.8)."`
 
 	Rate       float64 `help:"Submissions a second that are admitted; 0 admits all."`
 	DurableLog bool    `help:"Sync each entry of the message log before its answer leaves."`
 	TSA        string  `help:"URL of a time-stamping authority (RFC 3161) for heads of the message log."`
-	Trust      string  `type:"path" help:"Trust bundle for cards to take over at the start, as bus trust set does."`
+	Trust      string  `type:"path" help:"Trust bundle to take over at the start, as bus trust set does: cards and persons must then prove themselves."`
 	TrustKey   string  `type:"path" help:"Public key of the bundle's operator in PEM; none for development."`
 
 	observeFlags
@@ -56,17 +60,18 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err := c.takeTrust(reg); err != nil {
 		return err
 	}
-	book, err := ledger.OpenFile(c.ledger())
+	book, err := jetstream.Open(ctx, jetstream.Config{Dir: c.ledger(), Log: log, URL: c.Ledger, System: c.System, CA: c.CA})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, book.Close()) }()
-	if n := book.Cut(); n > 0 {
-		log.Warn("torn tail cut", "bytes", n)
-	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
+	}
+	approvals, err := agency.OpenApprovals(c.Dir)
+	if err != nil {
+		return err
 	}
 	o, err := c.observeFlags.open(ctx, log)
 	if err != nil {
@@ -74,7 +79,8 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	}
 	conf := server.Config{
 		Rate: c.Rate, DurableLog: c.DurableLog, Stamper: c.stamper(),
-		Registry: reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
+		Approvals: approvals,
+		Registry:  reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
 		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
 	}
 	o.watch(&conf)

@@ -279,7 +279,7 @@ func TestABusThatAppliesAndThenTimesOutHasOneEffect(t *testing.T) {
 	w.do(w.actor.ToResult(w.ctx))
 	w.do(w.actor.TakesSlip(w.ctx))
 	w.busHas(1)
-	w.do(w.actor.LogSays(w.ctx, "delivered", "", 30*time.Second))
+	w.do(w.actor.LogSays(w.ctx, "delivered", "", time.Minute))
 	w.rig.StopKiosk()
 	left, parked, err := w.rig.QueueStats()
 	w.do(err)

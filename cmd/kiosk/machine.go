@@ -64,7 +64,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	if m.parts.Anchors, err = identity.AcceptBundle(cfg.Card.Bundle, trustKey); err != nil {
 		return m, err
 	}
-	m.parts.Log = log
+	m.parts.Log, m.parts.Means = log, map[identity.MeansID]identity.Means{}
 	m.parts.Invite = time.Duration(cfg.Sound.InviteMinutes) * time.Minute
 	m.parts.Kiosk = session.Kiosk{
 		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development,
@@ -85,6 +85,13 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 		return err
 	}
 	m.parts.Chip = eid.New(log)
+	keys, err := all.Signer(cfg.Card.Signer, cfg.Card.Module, cfg.Card.Reader, m.parts.Reader, log)
+	if err != nil {
+		return err
+	}
+	if keys != nil {
+		m.parts.Means["card"] = identity.Token{Keys: keys, Anchors: m.parts.Anchors}
+	}
 	if m.parts.Printer, err = all.Printer(ctx, cfg.Printer.Make, escpos.Options{
 		Path: cfg.Printer.Path, Baud: cfg.Printer.Baud, Profile: cfg.Printer.Profile,
 		Journal: filepath.Join(cfg.State.Dir, "slips.journal"), Log: log,
@@ -148,6 +155,10 @@ func (m *machine) line(cfg config.Config, log *slog.Logger) error {
 	boot := make([]byte, 8)
 	_, _ = rand.Read(boot)
 	m.parts.Outbox, m.parts.Tracker, m.parts.Lookup, m.parts.Line = m.queue, m.courier, client, client
+	for _, a := range []identity.Approval{{ID: "sima", Scanned: true}, {ID: "imza"}, {ID: "code"}} {
+		a.Lookup, a.Anchors = client, m.parts.Anchors
+		m.parts.Means[a.ID] = a
+	}
 	m.parts.Signer = device.Signer{
 		Station: station.Name, Key: station.Key, Recipient: station.Recipient, Receipts: station.ReceiptKey,
 		StreamKey: station.StreamKey, BootID: hex.EncodeToString(boot),

@@ -16,7 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"kosk/cmd/bus/agency"
-	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 	"kosk/device/identity"
@@ -54,7 +54,7 @@ func startBus(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	reg, err := registry.Open(dir)
 	ts.Check(err)
-	book, err := ledger.OpenFile(filepath.Join(dir, "ledger"))
+	book, err := jetstream.Open(context.Background(), jetstream.Config{Dir: filepath.Join(dir, "ledger"), Log: slog.New(slog.DiscardHandler)})
 	ts.Check(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := server.New(ctx, server.Config{

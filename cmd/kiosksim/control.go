@@ -90,7 +90,7 @@ func (c cardCommand) Run(ctx context.Context, out io.Writer) error {
 }
 
 type paperCommand struct {
-	Do string `arg:"" enum:"out,low,in,cover-open,cover-closed,unplug,plug,mute,unmute" help:"One of ${enum}."`
+	Do string `arg:"" enum:"out,low,in,cover-open,cover-closed,blade-stuck,blade-freed,jam,jam-cleared,head-hot,head-cooled,take,power-cycle,unplug,plug,mute,unmute" help:"One of ${enum}."`
 }
 
 // Run changes the printer.
@@ -105,6 +105,24 @@ type lineCommand struct {
 // Run cuts or restores the line.
 func (c lineCommand) Run(ctx context.Context, out io.Writer) error {
 	return send(ctx, out, order{Do: "line " + c.Do})
+}
+
+type approveCommand struct {
+	FIN string `help:"Whose phone; the first test person's when absent."`
+}
+
+// Run approves on the phone.
+func (c approveCommand) Run(ctx context.Context, out io.Writer) error {
+	return send(ctx, out, order{Do: "phone approve", FIN: c.FIN})
+}
+
+type refuseCommand struct {
+	FIN string `help:"Whose phone; the first test person's when absent."`
+}
+
+// Run refuses on the phone.
+func (c refuseCommand) Run(ctx context.Context, out io.Writer) error {
+	return send(ctx, out, order{Do: "phone refuse", FIN: c.FIN})
 }
 
 // send gives an order to the running simulator and prints its answer.
@@ -162,6 +180,12 @@ func carryOut(r *rig.Rig, o order) error {
 		return insert(r, o)
 	case "card out":
 		return r.Slot.Remove()
+	case "phone approve", "phone refuse":
+		if o.FIN == "" {
+			o.FIN = agency.Population()[0].FIN
+		}
+		_, err := r.Phone(o.FIN, o.Do == "phone approve")
+		return err
 	case "line cut":
 		r.Line.Cut()
 	case "line restore":
@@ -174,6 +198,16 @@ func carryOut(r *rig.Rig, o order) error {
 		r.Paper.SetPaper(printer.PaperFull)
 	case "paper cover-open", "paper cover-closed":
 		r.Paper.Cover(o.Do == "paper cover-open")
+	case "paper blade-stuck", "paper blade-freed":
+		r.Paper.Cutter(o.Do == "paper blade-stuck")
+	case "paper jam", "paper jam-cleared":
+		r.Paper.Jam(o.Do == "paper jam")
+	case "paper head-hot", "paper head-cooled":
+		r.Paper.Head(o.Do == "paper head-hot")
+	case "paper take":
+		r.Paper.Take()
+	case "paper power-cycle":
+		r.Paper.PowerCycle()
 	case "paper mute", "paper unmute":
 		r.Paper.Mute(o.Do == "paper mute")
 	case "paper unplug":

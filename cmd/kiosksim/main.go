@@ -17,12 +17,14 @@ import (
 )
 
 type commands struct {
-	Run   runCommand   `cmd:"" help:"Start everything. Without a display: play the scripted visits."`
-	Visit visitCommand `cmd:"" help:"Play the scripted visits on a display of their own."`
-	Card  cardCommand  `cmd:"" help:"Put a card in or take it out of the running kiosk."`
-	Paper paperCommand `cmd:"" help:"Change the printer of the running kiosk."`
-	Line  lineCommand  `cmd:"" help:"Cut or restore the running kiosk's line to the bus."`
-	Bench benchCommand `cmd:"" help:"Measure the kiosk's start, memory and idle load; print JSON."`
+	Run     runCommand     `cmd:"" help:"Start everything. Without a display: play the scripted visits."`
+	Visit   visitCommand   `cmd:"" help:"Play the scripted visits on a display of their own."`
+	Card    cardCommand    `cmd:"" help:"Put a card in or take it out of the running kiosk."`
+	Paper   paperCommand   `cmd:"" help:"Change the printer of the running kiosk."`
+	Line    lineCommand    `cmd:"" help:"Cut or restore the running kiosk's line to the bus."`
+	Approve approveCommand `cmd:"" help:"Approve what the test person's phone asks."`
+	Refuse  refuseCommand  `cmd:"" help:"Refuse what the test person's phone asks."`
+	Bench   benchCommand   `cmd:"" help:"Measure the kiosk's start, memory and idle load; print JSON."`
 }
 
 func main() { os.Exit(run()) }

@@ -9,6 +9,7 @@ import (
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/kiosksim/rig"
+	"kosk/cmd/kiosksim/visit"
 )
 
 type runCommand struct {
@@ -69,17 +70,21 @@ func (c runCommand) Run(ctx context.Context, out io.Writer) error {
 // explain says how to be a citizen here.
 func (c runCommand) explain(out io.Writer) {
 	self, _ := os.Executable()
-	fmt.Fprintf(out, `The kiosk is open. The test card's access number (CAN) is %s.
+	p := visit.Person()
+	phone, user, code, password := agency.Credentials(p)
+	fmt.Fprintf(out, `The kiosk is open. The test card's access number (CAN) is %s, its PIN1 %[4]s, its PIN2 %[5]s.
+Without it: ASAN İmza %[6]s with user code %[7]s, or portal code %[8]s with password %[9]s.
 
 In another terminal:
   %[2]s card in            put the card in   (--profile tampered, cloned, pulled-out, ...)
   %[2]s card out           take it out
   %[2]s paper out          the paper ends    (paper in: a new roll)
+  %[2]s approve           say yes on the phone (refuse: say no)
   %[2]s line cut           the line is cut   (line restore: it is back)
 
 Keys: arrows move, Return chooses, Escape leaves, F8 plugs the headphones in, F9 pulls them out,
 F1 says where you are, F2 repeats, F10 language, F11 text, F12 contrast.
 
 Slips and logs come to %[3]s. Close the window or press Ctrl-C to end.
-`, agency.Population()[0].CAN, self, c.Out)
+`, p.CAN, self, c.Out, visit.PIN1, visit.PIN2, phone, user, code, password)
 }

@@ -137,6 +137,7 @@ type Service struct {
 	Lookup   string // X-Road service code asked: for the prefill, or as the whole service
 	Register Names  // the register behind Lookup
 	Submit   bool   // it is a request, queued and delivered once; else Lookup answers it
+	Sign     bool   // the person signs what they saw, with a means that can
 	Wait     int    // seconds that a person waits for the outcome before a provisional slip
 	Uses     int    // in December 2014, for the order of the most used
 	Fields   []Field
@@ -153,6 +154,54 @@ func (s *Service) Datum(id string) *Datum {
 	return nil
 }
 
+// A MeansID names a means of identification: "card".
+type MeansID string
+
+// Means is a means of identification: a way to say who one is, and perhaps to
+// sign (eIDAS, article 3).
+type Means struct {
+	ID     MeansID
+	Name   Names
+	Hint   Names        // what the person needs for it
+	Level  Level        // how far it makes a person known
+	Sign   bool         // it can sign, too
+	Card   bool         // its keys are on the card in the slot
+	Fields []Credential // what the person types for it; for a card's PIN none
+}
+
+// A Credential is something that the person types for a means: digits.
+type Credential struct {
+	ID       string
+	Min, Max int
+	Secret   bool // never shown nor said
+	Title    Names
+	Label    Names
+	Hint     Names
+}
+
+func (m *Means) check() error {
+	switch {
+	case m.ID == "":
+		return errors.New("its id is empty")
+	case rank(m.Level) <= 0:
+		return fmt.Errorf("no level %q", m.Level)
+	case !m.Name.complete(), !m.Hint.complete():
+		return errWords
+	}
+	for _, c := range m.Fields {
+		if c.ID == "" || c.Min < 1 || c.Max < c.Min || c.Max > MaxCredential {
+			return fmt.Errorf("field %q: %d to %d digits", c.ID, c.Min, c.Max)
+		}
+		if !c.Title.complete() || !c.Label.complete() || !c.Hint.complete() {
+			return fmt.Errorf("field %s: %w", c.ID, errWords)
+		}
+	}
+	return nil
+}
+
+// MaxCredential is the most digits that a credential has.
+const MaxCredential = 16
+
 // maxWait is the longest that anybody is kept waiting for an outcome, in seconds.
 const maxWait = 60
 
@@ -164,6 +213,7 @@ type Catalogue struct {
 	Version  string
 	Agencies []Agency  `toml:"agency"`
 	Services []Service `toml:"service"`
+	Means    []Means   `toml:"means"`
 }
 
 //go:embed data/catalogue.toml
@@ -188,6 +238,16 @@ func Parse(doc string) (*Catalogue, error) {
 			return nil, fmt.Errorf("catalogue: service %s: %w", c.Services[i].ID, err)
 		}
 	}
+	for i := range c.Means {
+		m := &c.Means[i]
+		err := m.check()
+		if err == nil && c.MeansOf(m.ID) != m {
+			err = errors.New("its id stands twice")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("catalogue: means %s: %w", m.ID, err)
+		}
+	}
 	return &c, nil
 }
 
@@ -206,6 +266,8 @@ func (c *Catalogue) check(s *Service) error {
 		return fmt.Errorf("neither submitted nor looked up")
 	case s.Submit && s.Level == Anyone:
 		return fmt.Errorf("submitted for nobody: level %q", s.Level)
+	case s.Sign && (!s.Submit || s.Level != HolderVerified):
+		return fmt.Errorf("signed, but no request of a verified person")
 	case s.Wait <= 0 || s.Wait > maxWait:
 		return fmt.Errorf("no wait between 1 and %d seconds", maxWait)
 	case len(s.Fields) == 0:
@@ -264,6 +326,16 @@ func (c *Catalogue) Agency(id string) *Agency {
 	for i := range c.Agencies {
 		if c.Agencies[i].ID == id {
 			return &c.Agencies[i]
+		}
+	}
+	return nil
+}
+
+// MeansOf returns the means with the id, or nil.
+func (c *Catalogue) MeansOf(id MeansID) *Means {
+	for i := range c.Means {
+		if c.Means[i].ID == id {
+			return &c.Means[i]
 		}
 	}
 	return nil

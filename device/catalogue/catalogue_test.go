@@ -206,3 +206,69 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// ways is a means of identification; the tests spoil it as they do good.
+const ways = `
+[[means]]
+id = "m"
+level = "holder_verified"
+sign = true
+name = { az = "M", ru = "М", en = "M" }
+hint = { az = "H", ru = "Х", en = "H" }
+[[means.fields]]
+id = "f"
+min = 4
+max = 12
+title = { az = "T", ru = "Т", en = "T" }
+label = { az = "L", ru = "Л", en = "L" }
+hint = { az = "N", ru = "Н", en = "N" }
+`
+
+func TestMeans(t *testing.T) {
+	c, err := Parse(good + ways)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := c.MeansOf("m"); m == nil || m.Level != HolderVerified || !m.Sign || len(m.Fields) != 1 || c.MeansOf("n") != nil {
+		t.Errorf("means %+v", m)
+	}
+	for _, c := range []struct{ name, old, new, want string }{
+		{"no id", `id = "m"`, ``, "its id is empty"},
+		{"an unknown level", `"holder_verified"`, `"sure"`, `no level "sure"`},
+		{"the level of nobody", `"holder_verified"`, `"none"`, `no level "none"`},
+		{"no words", `az = "M", `, ``, "words are missing"},
+		{"a field without words", `az = "T", `, ``, "field f: words are missing"},
+		{"no digits", `min = 4`, `min = 0`, "0 to 12 digits"},
+		{"less than the least", `max = 12`, `max = 3`, "4 to 3 digits"},
+		{"too many digits", `max = 12`, `max = 17`, "4 to 17 digits"},
+	} {
+		_, err := Parse(good + strings.Replace(ways, c.old, c.new, 1))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+	if _, err := Parse(good + ways + ways); err == nil || !strings.Contains(err.Error(), "stands twice") {
+		t.Errorf("means twice: %v", err)
+	}
+	if _, err := Parse(strings.Replace(good, "wait = 8", "wait = 8\nsign = true", 1)); err == nil || !strings.Contains(err.Error(), "verified person") {
+		t.Errorf("signed by anybody: %v", err)
+	}
+}
+
+// Every service that is offered can be reached, and every one that is signed signed.
+func TestTheShippedMeansReachTheShippedServices(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range c.Services {
+		reached, signed := s.Level == Anyone, !s.Sign
+		for _, m := range c.Means {
+			reached = reached || m.Level.Reaches(s.Level)
+			signed = signed || m.Sign && m.Level.Reaches(s.Level)
+		}
+		if !reached || !signed {
+			t.Errorf("%s: reached %v, signed %v", s.ID, reached, signed)
+		}
+	}
+}

@@ -48,6 +48,8 @@ type Card struct {
 	Reader   string // beginning of the reader's name; "": the first
 	Bundle   string // file of trust anchors
 	TrustKey string `toml:"trust_key"` // file of the key that signs them; "": none, development only
+	Signer   string // "pkcs11": the card's own keys; or "none"
+	Module   string // path of its PKCS#11 module; "": OpenSC's
 }
 
 // A Printer is the receipt printer.
@@ -95,7 +97,7 @@ func Default() Config {
 	return Config{
 		Office:  Office{Az: "ASAN xidmət mərkəzi", Ru: "Центр «ASAN xidmət»", En: "ASAN service centre"},
 		Panel:   Panel{WidthMM: 268, FullScreen: true, Width: 1080, Height: 1920},
-		Card:    Card{Make: "pcsc", Bundle: "trust.json"},
+		Card:    Card{Make: "pcsc", Bundle: "trust.json", Signer: "pkcs11"},
 		Printer: Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
 		Speech:  Speech{Make: "espeak", Path: "espeak-ng"},
 		Sound:   Sound{Make: "pulse", File: "speech.wav", InviteMinutes: 15},
@@ -148,6 +150,8 @@ func (c *Config) wrong() (key, why string) {
 		return "panel.width", "a window has at least 320 by 320 pixels"
 	case !one(c.Card.Make, "pcsc"):
 		return "card.make", `must be "pcsc"`
+	case !one(c.Card.Signer, "pkcs11", "none"):
+		return "card.signer", `must be "pkcs11" or "none"`
 	case !one(c.Printer.Make, "escpos", "none"):
 		return "printer.make", `must be "escpos" or "none"`
 	case c.Printer.Baud < 1200 || c.Printer.Baud > 921600:

@@ -47,6 +47,12 @@ type Bundle struct {
 	Development bool      `json:"development"`           // its cards are not real: every screen and slip says so
 	Anchors     [][]byte  `json:"anchors"`               // certificates, DER
 	Revocations [][]byte  `json:"revocations,omitempty"` // revocation lists, DER
+
+	// Persons are the authorities of persons' own certificates, and Providers the
+	// certificates of those whose word for a person is taken; DER. They stand apart:
+	// a person's key must never sign a document, nor for somebody else.
+	Persons   [][]byte `json:"persons,omitempty"`
+	Providers [][]byte `json:"providers,omitempty"`
 }
 
 // Anchors are whom signatures may lead to. They are read-only once made.
@@ -57,6 +63,8 @@ type Anchors struct {
 
 	certificates []*icao.Certificate
 	lists        []*icao.RevocationList
+	persons      []*icao.Certificate
+	providers    []*icao.Certificate
 }
 
 // Len is how many certificates there are.
@@ -78,15 +86,15 @@ func NewAnchors(b Bundle) (*Anchors, error) {
 		return nil, fmt.Errorf("%w: version, date or anchors are missing", ErrBundle)
 	}
 	a := &Anchors{Version: b.Version, Issued: b.Issued, Development: b.Development}
-	for i, der := range b.Anchors {
-		cert, err := icao.ParseCertificate(der)
-		if err != nil {
-			return nil, fmt.Errorf("%w: anchor %d: %w", ErrBundle, i, err)
-		}
-		if !cert.CA {
-			return nil, fmt.Errorf("%w: anchor %d is no certification authority", ErrBundle, i)
-		}
-		a.certificates = append(a.certificates, cert)
+	var err error
+	if a.certificates, err = parseAll("anchor", b.Anchors, true); err != nil {
+		return nil, err
+	}
+	if a.persons, err = parseAll("authority of persons", b.Persons, true); err != nil {
+		return nil, err
+	}
+	if a.providers, err = parseAll("provider", b.Providers, false); err != nil {
+		return nil, err
 	}
 	for i, der := range b.Revocations {
 		list, err := icao.ParseRevocationList(der)
@@ -101,10 +109,29 @@ func NewAnchors(b Bundle) (*Anchors, error) {
 	return a, nil
 }
 
+// parseAll reads certificates that are all certification authorities' or all not.
+func parseAll(what string, ders [][]byte, ca bool) ([]*icao.Certificate, error) {
+	var all []*icao.Certificate
+	for i, der := range ders {
+		cert, err := icao.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s %d: %w", ErrBundle, what, i, err)
+		}
+		switch {
+		case ca && !cert.CA:
+			return nil, fmt.Errorf("%w: %s %d is no certification authority", ErrBundle, what, i)
+		case !ca && cert.CA:
+			return nil, fmt.Errorf("%w: %s %d is a certification authority", ErrBundle, what, i)
+		}
+		all = append(all, cert)
+	}
+	return all, nil
+}
+
 // issued says whether an anchor signed the list.
 func (a *Anchors) issued(list *icao.RevocationList) error {
 	last := errors.New("no anchor has its issuer's name")
-	for _, c := range a.certificates {
+	for _, c := range slices.Concat(a.certificates, a.persons) {
 		if !list.Issuer.Equal(c.Subject) {
 			continue
 		}

@@ -50,6 +50,8 @@ type Draft struct {
 	Holder           Holder
 	Assurance        string // how sure the kiosk is of the holder, in the catalogue's words
 	Evidence         Evidence
+	Login            Proof         // how the person was verified; zero when they were not
+	CitizenSignature Proof         // over what they saw; zero where the service needs none
 	TTL              time.Duration // whole seconds; 0: never expires
 }
 

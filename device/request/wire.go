@@ -30,6 +30,8 @@ type wire struct {
 	Holder           wireHolder        `json:"holder"`
 	Assurance        string            `json:"assurance"`
 	Evidence         wireEvidence      `json:"evidence"`
+	Login            *wireProof        `json:"login,omitempty"`
+	CitizenSignature *wireProof        `json:"citizen_signature,omitempty"`
 	TTL              int64             `json:"ttl"` // seconds
 }
 
@@ -66,6 +68,29 @@ type wireEvidence struct {
 	Security    []byte            `json:"card_security,omitempty"`
 }
 
+type wireProof struct {
+	Means       string `json:"means"`
+	Statement   []byte `json:"statement"`
+	Certificate []byte `json:"certificate"`
+	Signature   []byte `json:"signature"`
+	Word        []byte `json:"word,omitempty"`
+}
+
+func (p Proof) wire() *wireProof {
+	if p.Means == "" {
+		return nil
+	}
+	w := wireProof(p)
+	return &w
+}
+
+func (w *wireProof) proof() Proof {
+	if w == nil {
+		return Proof{}
+	}
+	return Proof(*w)
+}
+
 // canonical is the draft in the JSON Canonicalization Scheme, RFC 8785.
 func (d Draft) canonical() ([]byte, error) {
 	w := wire{
@@ -74,6 +99,7 @@ func (d Draft) canonical() ([]byte, error) {
 		MonoSeq: d.MonoSeq, BootID: d.BootID, Lang: d.Lang, Answers: d.Answers,
 		Consent: wireConsent(d.Consent), Holder: wireHolder(d.Holder), Assurance: d.Assurance,
 		Evidence: wireEvidence(d.Evidence), TTL: int64(d.TTL / time.Second),
+		Login: d.Login.wire(), CitizenSignature: d.CitizenSignature.wire(),
 	}
 	w.Consent.AgreedAt = w.Consent.AgreedAt.UTC()
 	b, err := json.Marshal(w)
@@ -106,6 +132,7 @@ func parseDraft(b []byte) (Draft, error) {
 		CreatedAt: w.CreatedAt, Clock: w.ClockState, MonoSeq: w.MonoSeq, BootID: w.BootID, Lang: w.Lang,
 		Answers: w.Answers, Consent: Consent(w.Consent), Holder: Holder(w.Holder), Assurance: w.Assurance,
 		Evidence: Evidence(w.Evidence), TTL: time.Duration(w.TTL) * time.Second,
+		Login: w.Login.proof(), CitizenSignature: w.CitizenSignature.proof(),
 	}
 	return d, d.Validate()
 }

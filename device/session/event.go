@@ -9,6 +9,7 @@ import (
 	"kosk/device/request"
 	"kosk/device/text"
 	"kosk/drivers/printer"
+	"kosk/drivers/signer"
 )
 
 // An Event is something that happened: the person did it, a device reported it,
@@ -40,6 +41,8 @@ type (
 	WentBack       struct{}
 	Cancelled      struct{}
 	StillHere      struct{}
+	OtherMeans     struct{} // another way to say who one is, or to sign
+	MeansPicked    struct{ ID catalogue.MeansID }
 )
 
 // What devices and the line report.
@@ -58,6 +61,27 @@ type (
 	// HolderRead is the holder, believed.
 	HolderRead struct{ Holder identity.Holder }
 	ReadFailed struct{ Err error }
+	// KeysOpened is what the card says of its PIN. Claim is as in the effect, here
+	// and below: what belongs to an earlier one is ignored.
+	KeysOpened struct {
+		Claim int
+		PIN   signer.PIN
+	}
+	// Prompted is what the person compares with their phone.
+	Prompted struct {
+		Claim  int
+		Prompt identity.Prompt
+	}
+	// Proved is a proof that holds, and whose it is.
+	Proved struct {
+		Claim   int
+		Proof   identity.Proof
+		Subject identity.Subject
+	}
+	ProofFailed struct {
+		Claim int
+		Err   error
+	}
 	// LookedUp is a register's answer.
 	LookedUp struct {
 		For   catalogue.ServiceID // as in Lookup
@@ -106,6 +130,22 @@ type Effect any
 type (
 	// ReadHolder reads the chip with the card access number.
 	ReadHolder struct{ CAN string }
+	// OpenKeys asks the card about the PIN of a use.
+	OpenKeys struct {
+		Claim int
+		Use   identity.Use
+	}
+	// Prove has a means sign: for a login a fresh statement, to sign one with what
+	// was shown. What was typed goes with it and is zeroed.
+	Prove struct {
+		Claim int
+		Use   identity.Use
+		Means identity.MeansID
+		Typed identity.Typed
+		Pad   bool // the PIN is typed on the reader's own pad
+	}
+	// Withdraw gives up what a means is asked for.
+	Withdraw struct{}
 	// Lookup asks a register. The answer to an earlier service's is ignored.
 	Lookup struct {
 		For      catalogue.ServiceID

@@ -8,6 +8,7 @@ import (
 	"kosk/device/text"
 	"kosk/drivers/card"
 	"kosk/drivers/printer"
+	"kosk/drivers/signer"
 	"kosk/offline"
 )
 
@@ -31,6 +32,7 @@ var faults = []struct {
 	fault Fault
 }{
 	{card.ErrWrongCAN, Fault{"fault.wrong_can", AskingCard, false}},
+	{card.ErrWrongMRZ, Fault{"fault.wrong_mrz", AskingCard, false}},
 	{card.ErrRemoved, Fault{"fault.removed", AskingCard, true}},
 	{card.ErrNoCard, Fault{"fault.removed", AskingCard, true}},
 	{card.ErrMute, Fault{"fault.mute", AskingCard, false}},
@@ -45,6 +47,19 @@ var faults = []struct {
 	{identity.ErrExpired, Fault{"fault.expired", "", false}},
 	{identity.ErrUnreadable, Fault{"fault.mute", AskingCard, false}},
 	{card.ErrProtocol, Fault{"fault.mute", AskingCard, false}},
+	{signer.ErrLastTry, Fault{"fault.pin_last", ChoosingMeans, true}},
+	{signer.ErrBlocked, Fault{"fault.pin_blocked", ChoosingMeans, true}},
+	{signer.ErrWrongPIN, Fault{"fault.wrong_pin", ChoosingMeans, true}},
+	{signer.ErrPINLength, Fault{"fault.pin_length", ChoosingMeans, true}},
+	{signer.ErrCancelled, Fault{"fault.pin_cancelled", ChoosingMeans, true}},
+	{signer.ErrNoKeys, Fault{"fault.no_keys", ChoosingMeans, true}},
+	{identity.ErrOtherPerson, Fault{"fault.other_person", ChoosingMeans, true}},
+	{identity.ErrProof, Fault{"fault.proof", ChoosingMeans, true}},
+	{identity.ErrDeclined, Fault{"fault.declined", ChoosingMeans, true}},
+	{identity.ErrLapsed, Fault{"fault.lapsed", ChoosingMeans, true}},
+	{identity.ErrCredentials, Fault{"fault.credentials", ChoosingMeans, true}},
+	{identity.ErrLocked, Fault{"fault.locked", ChoosingMeans, true}},
+	{identity.ErrNoMeans, Fault{"fault.no_means", ChoosingMeans, true}},
 	{errLevel, Fault{"fault.level", "", false}},
 	{offline.ErrFull, Fault{"fault.full", Home, false}},
 	{offline.ErrUnknown, Fault{"fault.unknown", "", false}},

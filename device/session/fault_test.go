@@ -13,6 +13,7 @@ import (
 	"kosk/device/text"
 	"kosk/drivers/card"
 	"kosk/drivers/printer"
+	"kosk/drivers/signer"
 	"kosk/offline"
 )
 
@@ -22,6 +23,9 @@ var contracts = []error{
 	card.ErrNoReader, card.ErrNoCard, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrWrongCAN, card.ErrProtocol,
 	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrRevoked, identity.ErrStale,
 	identity.ErrExpired, identity.ErrForeignState, identity.ErrUnreadable,
+	card.ErrWrongMRZ, signer.ErrWrongPIN, signer.ErrBlocked, signer.ErrLastTry, signer.ErrPINLength, signer.ErrCancelled,
+	signer.ErrNoKeys, identity.ErrProof, identity.ErrOtherPerson, identity.ErrDeclined, identity.ErrLapsed,
+	identity.ErrCredentials, identity.ErrNoMeans, identity.ErrLocked,
 	offline.ErrFull, offline.ErrUnknown, offline.ErrLineDown, offline.ErrBusIdentity, offline.ErrRefused, offline.ErrAgency,
 }
 

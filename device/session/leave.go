@@ -89,7 +89,7 @@ func indexOf(l text.Lang) int {
 func fromPerson(e Event) bool {
 	switch e.(type) {
 	case Idled, IdledOut, LineChanged, NameRead, HolderRead, ReadFailed, LookedUp, LookupFailed, PutDone, PutFailed,
-		BusAccepted, OutcomeCame, RefusedCame, WaitEnded, SlipPrinted, TimeUp, ReaderCame, ReaderWent:
+		KeysOpened, Prompted, Proved, ProofFailed, BusAccepted, OutcomeCame, RefusedCame, WaitEnded, SlipPrinted, TimeUp, ReaderCame, ReaderWent:
 		return false
 	}
 	return true
@@ -107,7 +107,7 @@ func (v *Visit) cardOut() []Effect {
 		v.State = Parting
 		return nil
 	}
-	if v.Holder == nil || v.stays() {
+	if v.Holder == nil || !v.Carded || v.stays() {
 		return nil
 	}
 	bye := v.farewell("parting.card")

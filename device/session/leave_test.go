@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"errors"
 	"reflect"
 	"slices"
@@ -268,5 +269,54 @@ func TestWarning(t *testing.T) {
 	v := reach(session.Sending)
 	if v.Step(session.Idled{}); v.Warning {
 		t.Error("a warning while the machine is at work")
+	}
+}
+
+// What was typed in secret is overwritten where it lay, whichever way the person
+// goes: forgetting the place is not enough.
+func TestSecretsAreOverwritten(t *testing.T) {
+	zero := func(b []byte) bool { return len(bytes.Trim(b[:cap(b)], "\x00")) == 0 }
+	for _, s := range []session.State{session.AskingPIN, session.Crediting} {
+		for _, e := range []session.Event{
+			session.Cancelled{}, session.IdledOut{}, session.WentBack{}, session.OtherMeans{}, session.ReaderWent{}, session.CardOut{},
+		} {
+			v := reach(s)
+			v.Step(session.CardIn{})
+			play(v, session.Typed{Rune: '8'}, session.Typed{Rune: '6'}, session.Typed{Rune: '4'}, session.Erased{})
+			secret := v.Proving.Secret
+			if string(secret) != "86" {
+				t.Fatalf("%s: typed %q", s, secret)
+			}
+			if v.Step(e); v.State != s && !zero(secret) {
+				t.Errorf("%s, %T: %q is left", s, e, secret[:cap(secret)])
+			}
+		}
+	}
+	v := reach(session.Crediting)
+	for _, r := range "501234567" {
+		v.Step(session.Typed{Rune: r})
+	}
+	v.Step(session.Entered{})
+	before := v.Proving.Typed["phone"]
+	if string(before) != "501234567" {
+		t.Fatalf("kept %q", before)
+	}
+	if v.Step(session.Cancelled{}); !zero(before) {
+		t.Errorf("%q is left of an earlier field", before)
+	}
+}
+
+// A PIN is handed on once, and the visit keeps nothing of it.
+func TestThePINIsHandedOn(t *testing.T) {
+	v := reach(session.AskingPIN)
+	effects := play(v, typed("8642")...)
+	p, ok := effects[len(effects)-1].(session.Prove)
+	if !ok || string(p.Typed["pin"]) != "8642" || v.State != session.VerifyingPIN {
+		t.Fatalf("%s, %v", v.State, effects)
+	}
+	for _, s := range stringsIn(reflect.ValueOf(v)) {
+		if strings.Contains(s, "8642") {
+			t.Errorf("the visit still holds %q", s)
+		}
 	}
 }

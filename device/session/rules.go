@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"kosk/device/catalogue"
+	"kosk/device/identity"
 	"kosk/device/text"
 	"kosk/drivers/card"
 	"kosk/offline"
@@ -42,15 +43,16 @@ var rules = []rule{
 
 	{Home, WithCard{}, to(AskingCard, AskingCAN, Choosing), withCard},
 	{Home, WithoutCard{}, to(Open), nil},
-	{Home, ServicePicked{}, to(AskingCard, AskingCAN, Filling, Failing), pick},
+	{Home, ServicePicked{}, to(AskingCard, AskingCAN, OpeningKeys, ChoosingMeans, Filling, Failing), pick},
 	{Home, CardIn{}, to(AskingCAN), nil},
 	{Home, WentBack{}, to(Attracting, TakingCard), homeBack},
 
-	{Open, ServicePicked{}, to(Filling, Failing, AskingCard, AskingCAN), pick},
+	{Open, ServicePicked{}, to(Filling, Failing, AskingCard, AskingCAN, OpeningKeys, ChoosingMeans), pick},
 	{Open, WentBack{}, to(Home), nil},
 
 	{AskingCard, CardIn{}, to(AskingCAN), nil},
 	{AskingCard, ReaderWent{}, to(Failing), readerWent},
+	{AskingCard, OtherMeans{}, to(ChoosingMeans), otherMeans},
 	{AskingCard, WentBack{}, to(Home), unpick},
 
 	{AskingCAN, Typed{}, to(AskingCAN), typeCAN},
@@ -60,10 +62,36 @@ var rules = []rule{
 	{AskingCAN, WentBack{}, to(Home), unpick},
 
 	{Reading, NameRead{}, to(Reading), nameRead},
-	{Reading, HolderRead{}, to(Choosing, Filling, Failing), holderRead},
+	{Reading, HolderRead{}, to(Choosing, OpeningKeys, ChoosingMeans, Filling, Failing), holderRead},
 	{Reading, ReadFailed{}, to(AskingCAN, Failing), readFailed},
 
-	{Choosing, ServicePicked{}, to(Filling, Failing), pick},
+	{Choosing, ServicePicked{}, to(OpeningKeys, ChoosingMeans, Filling, Failing), pick},
+
+	{ChoosingMeans, MeansPicked{}, to(OpeningKeys, AskingCard, AskingCAN, Crediting, Approving, ChoosingMeans), pickMeans},
+	{ChoosingMeans, WentBack{}, to(Home, Choosing, Consenting), meansBack},
+
+	{Crediting, Typed{}, to(Crediting), typeCredential},
+	{Crediting, Erased{}, to(Crediting), eraseSecret},
+	{Crediting, Entered{}, to(Crediting, Approving), enterCredential},
+	{Crediting, WentBack{}, to(ChoosingMeans), backToMeans},
+
+	{OpeningKeys, KeysOpened{}, to(AskingPIN, VerifyingPIN, Failing, OpeningKeys), keysOpened},
+	{OpeningKeys, ProofFailed{}, to(Failing, OpeningKeys), proofFailed},
+
+	{AskingPIN, Typed{}, to(AskingPIN), typePIN},
+	{AskingPIN, Erased{}, to(AskingPIN), eraseSecret},
+	{AskingPIN, Entered{}, to(AskingPIN, VerifyingPIN), enterPIN},
+	{AskingPIN, OtherMeans{}, to(ChoosingMeans), nil},
+	{AskingPIN, ReaderWent{}, to(Failing), readerWent},
+	{AskingPIN, WentBack{}, to(Choosing, Consenting), meansBack},
+
+	{VerifyingPIN, Proved{}, to(Filling, Sending, Failing, VerifyingPIN), proved},
+	{VerifyingPIN, ProofFailed{}, to(AskingPIN, Failing, VerifyingPIN), proofFailed},
+
+	{Approving, Prompted{}, to(Approving), prompted},
+	{Approving, Proved{}, to(Choosing, Filling, Sending, Failing, Approving), proved},
+	{Approving, ProofFailed{}, to(Failing, Approving), proofFailed},
+	{Approving, WentBack{}, to(ChoosingMeans), withdraw},
 
 	{Filling, Answered{}, to(Filling, Looking, Prefilling, Reviewing), answer},
 	{Filling, Typed{}, to(Filling), typeField},
@@ -77,10 +105,10 @@ var rules = []rule{
 	{Prefilling, LookupFailed{}, to(Reviewing, Prefilling), notFound},
 
 	{Reviewing, ChangeAsked{}, to(Filling), change},
-	{Reviewing, Confirmed{}, to(Consenting), nil},
+	{Reviewing, Confirmed{}, to(Consenting), confirm},
 	{Reviewing, WentBack{}, to(Filling), reviewBack},
 
-	{Consenting, Agreed{}, to(Sending), func(*Visit, Event) (State, []Effect) { return Sending, []Effect{Submit{}} }},
+	{Consenting, Agreed{}, to(Sending, OpeningKeys, ChoosingMeans), agree},
 	{Consenting, WentBack{}, to(Reviewing), nil},
 
 	{Sending, PutDone{}, to(Sending), putDone},
@@ -101,7 +129,7 @@ var rules = []rule{
 	{Ending, SlipPrinted{}, to(Ending), printed},
 	{Ending, Finished{}, to(TakingCard, Parting, Ending), finish},
 
-	{Failing, Retried{}, to(AskingCard, AskingCAN, Filling, Home), retry},
+	{Failing, Retried{}, to(AskingCard, AskingCAN, ChoosingMeans, Filling, Home), retry},
 	{Failing, CardIn{}, to(AskingCAN, Failing), cardAgain},
 	{Failing, Finished{}, to(TakingCard, Parting), finish},
 
@@ -154,18 +182,24 @@ func pick(v *Visit, e Event) (State, []Effect) {
 
 func (v *Visit) begin() (State, []Effect) {
 	s := v.Service
+	known := s.Level == catalogue.Anyone || v.Holder != nil && catalogue.Level(v.Holder.Assurance.String()).Reaches(s.Level)
 	switch {
 	case s.Level != catalogue.Anyone && v.Holder == nil:
 		return askCard(v, nil)
-	case s.Level != catalogue.Anyone && !catalogue.Level(v.Holder.Assurance.String()).Reaches(s.Level):
+	case !known && !v.provable(s.Level):
 		return v.fail(faultOf(errLevel))
 	case !s.Submit && v.Line != nil:
 		return v.fail(faultOf(v.Line))
 	case s.Submit && v.Full:
 		return v.fail(faultOf(errFull))
+	case !known:
+		return v.prove(identity.Login)
 	}
 	// Nothing of an earlier request goes into this one.
-	v.Person = Person{Service: s, Holder: v.Holder, Tries: v.Tries, Answers: map[string]string{}}
+	v.Person = Person{
+		Service: s, Holder: v.Holder, Carded: v.Carded, Login: v.Login, Tries: v.Tries, Answers: map[string]string{},
+		Proving: Proving{Barred: v.Proving.Barred, Claim: v.Proving.Claim},
+	}
 	switch {
 	case !s.Submit:
 		return Filling, nil
@@ -216,7 +250,7 @@ func nameRead(v *Visit, e Event) (State, []Effect) {
 
 func holderRead(v *Visit, e Event) (State, []Effect) {
 	h := e.(HolderRead).Holder
-	v.Holder, v.Early, v.Tries = &h, "", 0
+	v.Holder, v.Early, v.Tries, v.Carded = &h, "", 0, true
 	if v.Service == nil {
 		return Choosing, nil
 	}
@@ -446,8 +480,10 @@ func retry(v *Visit, _ Event) (State, []Effect) {
 	f := v.Fault
 	v.Fault = Fault{}
 	switch {
+	case f.Again == ChoosingMeans && v.Proving.Use != "":
+		return ChoosingMeans, nil
 	case f.Again == AskingCard:
-		v.Holder = nil
+		v.Holder, v.Login, v.Carded = nil, identity.Proof{}, false
 		if v.CardIn && f.CardStays {
 			return AskingCAN, nil
 		}
@@ -464,6 +500,6 @@ func cardAgain(v *Visit, _ Event) (State, []Effect) {
 	if v.Fault.Again != AskingCard {
 		return Failing, nil
 	}
-	v.Fault, v.Holder = Fault{}, nil
+	v.Fault, v.Holder, v.Login, v.Carded = Fault{}, nil, identity.Proof{}, false
 	return AskingCAN, nil
 }

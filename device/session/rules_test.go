@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write the diagram anew")
 // reach is a visit that has come to the state on its usual way.
 func reach(s session.State) *session.Visit {
 	for _, way := range [][]session.Event{
-		sessiontest.Certificate(text.En), sessiontest.Check(text.En),
+		sessiontest.Certificate(text.En), sessiontest.Check(text.En), sessiontest.Phone(text.En, "imza", "", "501234567", "123456"),
 		append(until(session.Reading), session.ReadFailed{Err: card.ErrForeign}),
 	} {
 		v := session.New(sessiontest.Kiosk())
@@ -60,15 +60,21 @@ func only(s ...session.State) []session.State {
 var ignored = map[string][]session.State{
 	"WithCard": only(session.Home), "WithoutCard": only(session.Home),
 	"ServicePicked": only(session.Home, session.Open, session.Choosing),
-	"Typed":         only(session.AskingCAN, session.Filling), "Erased": only(session.AskingCAN, session.Filling),
-	"Entered": only(session.AskingCAN, session.Filling), "Answered": only(session.Filling),
+	"Typed":         only(session.AskingCAN, session.AskingPIN, session.Crediting, session.Filling),
+	"Erased":        only(session.AskingCAN, session.AskingPIN, session.Crediting, session.Filling),
+	"Entered":       only(session.AskingCAN, session.AskingPIN, session.Crediting, session.Filling),
+	"OtherMeans":    only(session.AskingCard, session.AskingPIN), "MeansPicked": only(session.ChoosingMeans),
+	"KeysOpened": only(session.OpeningKeys), "Prompted": only(session.Approving),
+	"Proved":      only(session.VerifyingPIN, session.Approving),
+	"ProofFailed": only(session.OpeningKeys, session.VerifyingPIN, session.Approving),
+	"Answered":    only(session.Filling),
 	"ChangeAsked": only(session.Reviewing), "Confirmed": only(session.Reviewing), "Agreed": only(session.Consenting),
 	"PrintAsked": only(session.Answering), "Retried": only(session.Failing),
 	"Finished": only(session.Answering, session.Ending, session.Failing, session.Parting),
-	"WentBack": only(session.Home, session.Open, session.AskingCard, session.AskingCAN, session.Filling,
-		session.Reviewing, session.Consenting, session.Answering),
+	"WentBack": only(session.Home, session.Open, session.AskingCard, session.AskingCAN, session.ChoosingMeans,
+		session.Crediting, session.AskingPIN, session.Approving, session.Filling, session.Reviewing, session.Consenting, session.Answering),
 	"CardIn":       only(session.Attracting, session.Home, session.AskingCard, session.Failing, session.Parting),
-	"ReaderWent":   only(session.AskingCard, session.AskingCAN),
+	"ReaderWent":   only(session.AskingCard, session.AskingCAN, session.AskingPIN),
 	"NameRead":     only(session.Reading),
 	"HolderRead":   only(session.Reading),
 	"ReadFailed":   only(session.Reading),
@@ -140,7 +146,7 @@ func TestEventsAreComplete(t *testing.T) {
 			}
 		}
 	}
-	tested := []string{"Event", "Effect", "ReadHolder", "Lookup", "Submit", "Print", "Forget", "Anew", "Wait"}
+	tested := []string{"Event", "Effect", "ReadHolder", "OpenKeys", "Prove", "Withdraw", "Lookup", "Submit", "Print", "Forget", "Anew", "Wait"}
 	for _, e := range sample() {
 		tested = append(tested, nameOf(e))
 	}
@@ -157,7 +163,7 @@ func TestEveryWayOfTheTableIsGone(t *testing.T) {
 	gone := map[string]bool{}
 	states := map[session.State]bool{}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 2400 {
+	for range 4000 {
 		v := begin(random.IntN)
 		for range 30 {
 			for _, e := range next(random.IntN, v) {

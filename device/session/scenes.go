@@ -12,7 +12,8 @@ import (
 // scenes says what the person meets in each state.
 var scenes = map[State]func(*Visit) scene.Scene{
 	Attracting: attracting, Home: home, Open: open, AskingCard: askingCard, AskingCAN: askingCAN,
-	Reading: reading, Choosing: choosing, Filling: filling, Prefilling: prefilling, Reviewing: reviewing,
+	Reading: reading, Choosing: choosing, ChoosingMeans: choosingMeans, Crediting: crediting, OpeningKeys: openingKeys,
+	AskingPIN: askingPIN, VerifyingPIN: verifyingPIN, Approving: approving, Filling: filling, Prefilling: prefilling, Reviewing: reviewing,
 	Consenting: consenting, Sending: sending, Looking: looking, Answering: answering, Ending: ending,
 	Failing: failing, TakingCard: takingCard, Parting: parting,
 }
@@ -171,6 +172,9 @@ func askingCard(v *Visit) scene.Scene {
 		s.Add(scene.Node{ID: "no-reader", Role: scene.Note, Tone: scene.Bad, Name: v.in("fault.no_reader.lead")})
 	} else {
 		s.Add(scene.Node{ID: "no-card", Role: scene.Note, Name: v.in("card.none")})
+	}
+	if v.provable(catalogue.Read) {
+		s.Add(v.otherNode("card.other"))
 	}
 	s.Add(v.foot(true, scene.Node{})...)
 	return s
@@ -527,7 +531,11 @@ func failing(v *Visit) scene.Scene {
 	}
 	s.Add(scene.Node{ID: "call", Role: scene.Note, Icon: "phone", Name: v.in("help.call")})
 	if v.Fault.Again != "" {
-		s.Add(v.foot(false, scene.Node{ID: "retry", Name: v.in("problem.again"), Action: Retried{}, Primary: true})...)
+		again := text.Key("problem.again")
+		if v.Fault.Again == ChoosingMeans && v.Proving.Barred[v.Proving.Use] {
+			again = "problem.other"
+		}
+		s.Add(v.foot(false, scene.Node{ID: "retry", Name: v.in(again), Action: Retried{}, Primary: true})...)
 		return s
 	}
 	s.Add(v.foot(false, v.finishNode())...)

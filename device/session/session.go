@@ -22,13 +22,21 @@ type State string
 
 // The states of a visit.
 const (
-	Attracting State = "attract"   // nobody is here
-	Home       State = "home"      // what would you like to do
-	Open       State = "open"      // the services that need no card
-	AskingCard State = "card"      // put the card in
-	AskingCAN  State = "can"       // type the card access number
-	Reading    State = "reading"   // the chip is being read
-	Choosing   State = "choosing"  // the holder is known: which service
+	Attracting State = "attract"  // nobody is here
+	Home       State = "home"     // what would you like to do
+	Open       State = "open"     // the services that need no card
+	AskingCard State = "card"     // put the card in
+	AskingCAN  State = "can"      // type the card access number
+	Reading    State = "reading"  // the chip is being read
+	Choosing   State = "choosing" // the holder is known: which service
+
+	ChoosingMeans State = "means"      // how to say who one is, or to sign
+	Crediting     State = "credential" // what a means wants typed
+	OpeningKeys   State = "keys"       // the card is asked about its PIN
+	AskingPIN     State = "pin"        // type it
+	VerifyingPIN  State = "pin-check"  // the card is at work, or the reader's own pad
+	Approving     State = "approve"    // the phone is waited for
+
 	Filling    State = "question"  // one question of the form
 	Prefilling State = "prefill"   // the register is being asked
 	Reviewing  State = "review"    // check your answers
@@ -44,7 +52,8 @@ const (
 
 // States lists every state, in the order of a visit.
 var States = []State{
-	Attracting, Home, Open, AskingCard, AskingCAN, Reading, Choosing, Filling, Prefilling, Reviewing,
+	Attracting, Home, Open, AskingCard, AskingCAN, Reading, Choosing, ChoosingMeans, Crediting,
+	OpeningKeys, AskingPIN, VerifyingPIN, Approving, Filling, Prefilling, Reviewing,
 	Consenting, Sending, Looking, Answering, Ending, Failing, TakingCard, Parting,
 }
 
@@ -97,6 +106,12 @@ type Person struct {
 	Tries   int               // of the card access number, with this card
 	Early   string            // the given name, before the chip is believed
 	Holder  *identity.Holder  // nil until the chip was read and believed
+	Carded  bool              // the holder came by the card in the slot
+	Proving Proving           // what the person is asked to prove
+	Login   identity.Proof    // that the holder is here; zero until then
+	Signed  identity.Proof    // that they signed what they saw
+	Seen    []request.Line    // the review, as it stood when they confirmed it
+	Shown   []request.Line    // the review and the consent: what they sign
 	Field   int               // index of the question on the screen
 	Change  bool              // the question was reached from the review
 	Answers map[string]string // field -> answer
@@ -151,8 +166,12 @@ func Healed(k Kiosk) *Visit {
 	return v
 }
 
-// forget removes the citizen. What the machine knows of itself stays.
-func (v *Visit) forget() { v.Person = Person{} }
+// forget removes the citizen. What the machine knows of itself stays. What was
+// typed in secret is overwritten.
+func (v *Visit) forget() {
+	v.Proving.wipe()
+	v.Person = Person{}
+}
 
 // anew meets the next person as everybody is met. Headphones that are still in
 // are the machine's affair.
@@ -180,6 +199,7 @@ func (v *Visit) Step(e Event) []Effect {
 	}
 	if v.State != before {
 		v.Typed, v.Wrong, v.Help, v.Warning = "", "", false, false
+		v.Proving.unwrite()
 		effects = append(effects, v.enter()...)
 	}
 	return effects
@@ -211,7 +231,7 @@ func kind(e Event) string { return fmt.Sprintf("%T", e) }
 // Source: VVSG 2.0, 7.1 (2 to 5 minutes); WCAG 2.2.1.
 func (v *Visit) Idle() time.Duration {
 	switch v.State {
-	case Attracting, Parting, TakingCard, Reading, Prefilling, Sending, Looking:
+	case Attracting, Parting, TakingCard, Reading, Prefilling, Sending, Looking, OpeningKeys, VerifyingPIN, Approving:
 		return 0
 	}
 	switch {

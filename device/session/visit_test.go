@@ -206,7 +206,9 @@ func TestLineDownAtThePick(t *testing.T) {
 	}
 	v = reach(session.Choosing)
 	v.Step(session.LineChanged{Err: offline.ErrLineDown})
-	if e := play(v, session.ServicePicked{ID: "workplace_cert"}, session.Answered{Field: "purpose", Value: "bank"}); v.State != session.Reviewing || len(e) > 0 {
+	play(v, session.ServicePicked{ID: "workplace_cert"})
+	play(v, sessiontest.PIN(1)[:6]...) // the card needs no line
+	if e := play(v, sessiontest.PIN(1)[6], session.Answered{Field: "purpose", Value: "bank"}); v.State != session.Reviewing || len(e) > 0 {
 		t.Fatalf("%s, effects %v", v.State, e)
 	}
 	s = v.Scene()
@@ -259,7 +261,10 @@ func TestASecondRequestBeginsAnew(t *testing.T) {
 		t.Fatalf("in %s", v.State)
 	}
 	play(v, session.ServicePicked{ID: "workplace_cert"})
-	want := session.Person{Service: v.Service, Holder: v.Holder, Answers: map[string]string{}}
+	want := session.Person{
+		Service: v.Service, Holder: v.Holder, Carded: true, Login: sessiontest.Proof(), Answers: map[string]string{},
+		Proving: session.Proving{Claim: 2},
+	}
 	if diff := cmp.Diff(want, v.Person); diff != "" {
 		t.Error(diff)
 	}
@@ -283,6 +288,19 @@ func TestLateAnswerOfAnotherServiceIsIgnored(t *testing.T) {
 	}
 }
 
+// Without a means that reaches the level there is only the door.
+func TestALevelThatNoMeansReaches(t *testing.T) {
+	k := wide()
+	c := *k.Catalogue
+	c.Means, k.Catalogue = nil, &c
+	v := session.New(k)
+	play(v, until(session.Reading)...)
+	play(v, session.HolderRead{Holder: sessiontest.Holder()}, session.ServicePicked{ID: "workplace_cert"})
+	if v.State != session.Failing || v.Fault.Key != "fault.level" {
+		t.Errorf("%s, %s", v.State, v.Fault.Key)
+	}
+}
+
 // Levels are data: what the catalogue asks for is what counts.
 func TestLevelIsData(t *testing.T) {
 	for _, c := range []struct {
@@ -290,11 +308,11 @@ func TestLevelIsData(t *testing.T) {
 		service   string
 		want      session.State
 	}{
-		{identity.Genuine, "workplace_cert", session.Filling},
-		{identity.Authentic, "workplace_cert", session.Failing},
+		{identity.Genuine, "workplace_cert", session.OpeningKeys},
+		{identity.Authentic, "workplace_cert", session.OpeningKeys},
 		{identity.Authentic, "two_fields", session.Filling},
-		{identity.Read, "two_fields", session.Failing},
-		{identity.Genuine, "verified", session.Failing},
+		{identity.Read, "two_fields", session.OpeningKeys},
+		{identity.Genuine, "verified", session.OpeningKeys},
 		{identity.HolderVerified, "verified", session.Filling},
 	} {
 		v := session.New(wide())

@@ -23,6 +23,7 @@ import (
 	"kosk/device/text"
 	"kosk/drivers/card"
 	"kosk/drivers/printer"
+	"kosk/drivers/signer"
 	"kosk/offline"
 )
 
@@ -71,6 +72,22 @@ label = { az = "Kod", ru = "Код", en = "Code" }
 hint = { az = "Kod.", ru = "Код.", en = "Code." }
 
 [[service]]
+id = "signed"
+agency = "a"
+level = "holder_verified"
+submit = true
+sign = true
+wait = 8
+name = { az = "Dörd", ru = "Четыре", en = "Four" }
+[[service.fields]]
+id = "colour"
+type = "choice"
+title = { az = "Rəng?", ru = "Цвет?", en = "Colour?" }
+label = { az = "Rəng", ru = "Цвет", en = "Colour" }
+hint = { az = "Rəng.", ru = "Цвет.", en = "Colour." }
+options = [ { id = "red", name = { az = "Qırmızı", ru = "Красный", en = "Red" } } ]
+
+[[service]]
 id = "no_register"
 agency = "a"
 level = "read"
@@ -116,6 +133,7 @@ var offered = sync.OnceValue(func() *catalogue.Catalogue {
 	shipped := sessiontest.Kiosk().Catalogue
 	c.Agencies = append(slices.Clone(shipped.Agencies), c.Agencies...)
 	c.Services = append(slices.Clone(shipped.Services), c.Services...)
+	c.Means = shipped.Means
 	return c
 })
 
@@ -166,6 +184,22 @@ var kinds = []func(c choose, v *session.Visit) session.Event{
 	func(choose, *session.Visit) session.Event { return session.ReaderWent{} },
 	func(c choose, _ *session.Visit) session.Event {
 		return session.LineChanged{Err: one(c, nil, offline.ErrLineDown, offline.ErrBusIdentity)}
+	},
+	func(choose, *session.Visit) session.Event { return session.OtherMeans{} },
+	func(c choose, v *session.Visit) session.Event {
+		return session.MeansPicked{ID: v.Catalogue.Means[c(len(v.Catalogue.Means))].ID}
+	},
+	func(c choose, v *session.Visit) session.Event {
+		return session.KeysOpened{Claim: claimed(c, v), PIN: signer.PIN{Tries: one(c, 3, 3, 2, 1, 0), Min: 4, Max: one(c, 12, 0), Pad: c(4) == 1}}
+	},
+	func(c choose, v *session.Visit) session.Event {
+		return session.Prompted{Claim: claimed(c, v), Prompt: identity.Prompt{Code: "4821", QR: one(c, "", "PLANTED")}}
+	},
+	func(c choose, v *session.Visit) session.Event {
+		return session.Proved{Claim: claimed(c, v), Proof: identity.Proof{Means: "card", Statement: []byte("PLANTED")}, Subject: sessiontest.Subject()}
+	},
+	func(c choose, v *session.Visit) session.Event {
+		return session.ProofFailed{Claim: claimed(c, v), Err: one(c, anyFault(c), error(&signer.PINError{Tries: c(4)}), signer.ErrPINLength)}
 	},
 	func(choose, *session.Visit) session.Event { return session.NameRead{GivenNames: "Aygün"} },
 	func(c choose, _ *session.Visit) session.Event {
@@ -221,6 +255,14 @@ func answered(c choose, v *session.Visit) session.Event {
 	return session.Answered{Field: one(c, "purpose", "none"), Value: one(c, "bank", "PLANTED")}
 }
 
+// claimed is the visit's own claim mostly.
+func claimed(c choose, v *session.Visit) int {
+	if c(4) == 1 {
+		return v.Proving.Claim + 1
+	}
+	return v.Proving.Claim
+}
+
 func asked(c choose, v *session.Visit) catalogue.ServiceID {
 	if v.Service != nil && c(4) > 0 {
 		return v.Service.ID
@@ -273,8 +315,12 @@ var fits = sync.OnceValue(func() map[session.State][]int {
 func begin(c choose) *session.Visit {
 	k := wide()
 	k.Full, k.NoReader, k.Test = c(8) == 0, c(8) == 0, c(2) == 0
+	way := one(c, sessiontest.Certificate(text.Az), sessiontest.Check(text.Ru), sessiontest.Down(text.En),
+		sessiontest.Phone(text.Az, "imza", "", "501234567", "123456"), sessiontest.Phone(text.En, "sima", "x"))
+	if c(6) == 1 {
+		k.Catalogue, way = sessiontest.Signing().Catalogue, sessiontest.Signature(text.Ru)
+	}
 	v := session.New(k)
-	way := one(c, sessiontest.Certificate(text.Az), sessiontest.Check(text.Ru), sessiontest.Down(text.En))
 	for _, e := range way[:c(len(way))] {
 		v.Step(e)
 	}
@@ -290,6 +336,12 @@ func next(c choose, v *session.Visit) []session.Event {
 		return []session.Event{kinds[c(len(kinds))](c, v)}
 	case v.State == session.AskingCAN && c(3) > 0:
 		return typed("123456")
+	case v.State == session.AskingPIN && c(3) > 0, v.State == session.Crediting && c(3) > 0:
+		return typed("905178642")
+	case v.State == session.VerifyingPIN && c(4) == 1: // the line goes while the card is at work
+		return []session.Event{
+			session.LineChanged{Err: offline.ErrLineDown}, session.Proved{Claim: v.Proving.Claim, Proof: sessiontest.Proof(), Subject: sessiontest.Subject()},
+		}
 	case v.State == session.Filling && c(6) == 0:
 		return typed("490154203237518")
 	}

@@ -9,6 +9,9 @@ import (
 
 	"kosk/drivers/card"
 	"kosk/drivers/card/pcsc"
+	"kosk/drivers/keystore"
+	keyfile "kosk/drivers/keystore/file"
+	"kosk/drivers/keystore/tpm"
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/document"
 	"kosk/drivers/printer/escpos"
@@ -74,6 +77,26 @@ func Document(name, address string, log *slog.Logger) (printer.Printer, error) {
 		return nil, nil
 	}
 	return nil, ErrNoMake{"document printer", name}
+}
+
+// Keystore opens what guards the keys on the disk: "tpm" (path is its device or
+// socket), or "file" (path is the key's).
+func Keystore(name, path string) (keystore.Store, error) {
+	switch name {
+	case "tpm":
+		s, err := tpm.Open(tpm.Options{Path: path})
+		if err != nil { // and not a nil of its type
+			return nil, err
+		}
+		return s, nil
+	case "file":
+		s, err := keyfile.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	return nil, ErrNoMake{"keystore", name}
 }
 
 // Speech opens a synthesiser: "espeak" or "mute".

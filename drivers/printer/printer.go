@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors of printers. Makes wrap them; compare with errors.Is.
@@ -107,13 +108,40 @@ func (p Paper) String() string {
 	return fmt.Sprintf("Paper(%d)", int(p))
 }
 
+// Media says where a slip is that has been printed, in XFS4IoT's words.
+type Media int
+
+// The states of media. Printers without a presenter know only the first.
+const (
+	MediaNotPresent Media = iota // taken, or none printed
+	MediaPresent                 // held out at the slot
+	MediaJammed                  // stuck on its way out or back
+	MediaRetracted               // taken back into the bin
+)
+
+func (m Media) String() string {
+	switch m {
+	case MediaNotPresent:
+		return "notPresent"
+	case MediaPresent:
+		return "present"
+	case MediaJammed:
+		return "jammed"
+	case MediaRetracted:
+		return "retracted"
+	}
+	return fmt.Sprintf("Media(%d)", int(m))
+}
+
 // A Status is what the printer said of itself when it was asked.
 type Status struct {
 	Model     string // profile or the printer's own answer
 	Online    bool
 	Paper     Paper
+	Media     Media
 	CoverOpen bool
 	Cutter    bool // the cutter is in fault
+	Head      bool // the head is up, or too hot
 	Fault     bool // any other error that the printer names
 }
 
@@ -124,11 +152,11 @@ func (s Status) Err() error {
 		return ErrCoverOpen
 	case s.Paper == PaperOut:
 		return ErrNoPaper
-	case s.Paper == PaperJammed:
+	case s.Paper == PaperJammed, s.Media == MediaJammed:
 		return ErrJammed
 	case s.Cutter:
 		return ErrCutter
-	case s.Fault, !s.Online:
+	case s.Head, s.Fault, !s.Online:
 		return ErrOffline
 	}
 	return nil
@@ -145,4 +173,69 @@ type Printer interface {
 	// is printed for somebody who has left.
 	Clear(ctx context.Context) error
 	Close() error
+}
+
+// An EventKind is what a printer tells of itself.
+type EventKind int
+
+// The events, in XFS4IoT's words where it has them.
+const (
+	StatusChanged       EventKind = iota + 1 // cover, cutter, head, media jammed, line: see Event.Status and Err
+	PaperThreshold                           // full, low, out or jammed: see Event.Status.Paper
+	MediaPresented                           // a slip is held out: ask its holder to take it
+	MediaNotTaken                            // it is still there: ask again, louder; told more than once
+	MediaTaken                               // it is gone from the slot
+	MediaAutoRetracted                       // nobody took it, and it was taken back: see Event.Retracted
+	RetractBinThreshold                      // the bin needs somebody to empty it
+)
+
+func (k EventKind) String() string {
+	names := [...]string{
+		"", "StatusChanged", "PaperThreshold", "MediaPresented", "MediaNotTaken", "MediaTaken", "MediaAutoRetracted", "RetractBinThreshold",
+	}
+	if k > 0 && int(k) < len(names) {
+		return names[k]
+	}
+	return fmt.Sprintf("EventKind(%d)", int(k))
+}
+
+// An Event is something that happened on the paper path.
+type Event struct {
+	Kind      EventKind
+	Status    Status // as it is known after the event
+	Err       error  // why the printer can't be asked, or Status.Err
+	Retracted int    // slips in the bin
+}
+
+// A Watcher is a printer that tells of itself. Watch calls tell, one event at
+// a time, until ctx ends; it also does what takes time: it has a slip that is
+// not taken asked for again, and then retracted. One Watch at a time.
+type Watcher interface {
+	Watch(ctx context.Context, tell func(Event)) error
+}
+
+// A Presenter is a printer that holds slips out and can take them back. Slips
+// are only held out while somebody watches or the caller retracts.
+type Presenter interface {
+	// Presents reports whether this model has a presenter at all.
+	Presents() bool
+	// Retract takes back what is at the slot, and counts it: MediaRetracted. A
+	// slip that was taken meanwhile is MediaNotPresent, and no error.
+	Retract(ctx context.Context) (Media, error)
+	// EmptyBin says that the bin was emptied: counting starts anew.
+	EmptyBin() error
+}
+
+// A Supply is what is left of the paper, as far as it is known.
+type Supply struct {
+	Paper     Paper
+	LeftMM    int           // after near end, by counting what was printed; 0: not known, or none
+	EmptyIn   time.Duration // forecast by this printer's use; 0: none
+	Retracted int           // slips in the bin
+}
+
+// A Supplier keeps account of the paper. Supply asks nothing of the printer: it
+// is what was seen last, and what a journal kept over a restart.
+type Supplier interface {
+	Supply() Supply
 }

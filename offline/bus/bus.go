@@ -16,10 +16,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"kosk/offline"
@@ -36,7 +36,7 @@ const (
 
 const submissions = "/v1/submissions/"
 
-// Options of a client. All but Deadlines are required.
+// Options of a client. All but Deadlines, Clock and Log are required.
 type Options struct {
 	URL       string      // "https://bus.example:8443"
 	Instance  string      // X-Road instance, "AZ-TEST"
@@ -44,6 +44,7 @@ type Options struct {
 	Service   string      // class/member/subsystem/service of the intake: "GOV/BUS/kiosk/intake"
 	TLS       *tls.Config // our certificate and the bus's CA; raised to TLS 1.3
 	Deadlines Deadlines
+	Clock     *Clock // what certificates are checked by, and set from the bus; default: one that forgets
 	Log       *slog.Logger
 }
 
@@ -69,10 +70,15 @@ func (d Deadlines) withDefaults() Deadlines {
 // A Client is one kiosk's line to the bus. Its methods may be called from
 // several goroutines.
 type Client struct {
-	base string // URL of the intake, without a slash at its end
-	opts Options
-	http *http.Client
-	line line
+	base      string // URL of the intake, without a slash at its end
+	host      string // URL of the bus, for EST
+	name      string // our X-Road identifier, escaped
+	opts      Options
+	http      *http.Client
+	line      line
+	pair      *pair
+	breakers  breakers
+	reporting atomic.Bool
 }
 
 // Open checks the options. It does not touch the network.
@@ -95,8 +101,22 @@ func Open(o Options) (*Client, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Deadlines = o.Deadlines.withDefaults()
-	c := &Client{base: u + path, opts: o, http: newHTTP(o.TLS, o.Deadlines)}
+	if o.Clock == nil {
+		if o.Clock, err = NewClock(nil, o.Log); err != nil {
+			return nil, fmt.Errorf("open bus: %w", err)
+		}
+	}
+	for _, odd := range oddParts(o.Instance + "/" + o.Service + "/" + o.Client) {
+		o.Log.Warn("identifier not portable", "part", odd)
+	}
+	c := &Client{base: u + path, host: u, name: escapeParts(o.Client), opts: o}
 	c.line.init()
+	conf := o.TLS.Clone()
+	conf.Time = o.Clock.Now
+	if c.pair, err = newPair(conf, o.Clock); err != nil {
+		return nil, fmt.Errorf("open bus: %w", err)
+	}
+	c.http = newHTTP(conf, o.Deadlines, c.line.ended)
 	return c, nil
 }
 
@@ -124,28 +144,28 @@ func servicePath(instance, service string) (string, error) {
 		if p == "" || p == "." || p == ".." {
 			return "", fmt.Errorf("service %q: empty part", service)
 		}
-		path += "/" + url.PathEscape(p)
 	}
-	return path, nil
+	return path + "/" + escapeParts(strings.Join(parts, "/")), nil
 }
 
-// newHTTP makes a client that tries once: HTTP/1.1, no proxy, no redirects.
-func newHTTP(conf *tls.Config, d Deadlines) *http.Client {
-	conf = conf.Clone()
-	conf.MinVersion = tls.VersionTLS13
-	conf.NextProtos = []string{"http/1.1"}
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: d.Connect}).DialContext,
-			TLSHandshakeTimeout:    d.Connect,
-			TLSClientConfig:        conf,
-			MaxIdleConnsPerHost:    4,
-			IdleConnTimeout:        90 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			DisableCompression:     true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// escapeParts percent-encodes each part of an identifier on its own.
+func escapeParts(id string) string {
+	parts := strings.Split(id, "/")
+	for i, p := range parts {
+		parts[i] = url.PathEscape(p)
 	}
+	return strings.Join(parts, "/")
+}
+
+// oddParts are the parts of an identifier that not every member can use: others
+// than A-Z a-z 0-9 ' ( ) + , - . = ?
+func oddParts(id string) (odd []string) {
+	for part := range strings.SplitSeq(id, "/") {
+		if strings.Trim(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'()+,-.=?") != "" {
+			odd = append(odd, part)
+		}
+	}
+	return odd
 }
 
 // Close lets idle connections go.
@@ -156,18 +176,25 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // means that the bus may have it. Doing it again with the same id and body is
 // safe, and gives the same receipt.
 func (c *Client) Submit(ctx context.Context, id string, body []byte) (receipt []byte, err error) {
-	err = c.call(ctx, request{
-		method: http.MethodPut, path: submissions + url.PathEscape(id), issue: id,
-		kind: "application/octet-stream", body: body, within: c.opts.Deadlines.Answer,
+	receipt, _, err = c.Send(ctx, id, "", body)
+	return receipt, err
+}
+
+// Send is Submit with the traceparent of the item, which may be empty. It returns
+// beside the receipt how fast the bus wants us to come; that also with an error.
+func (c *Client) Send(ctx context.Context, id, trace string, body []byte) (receipt []byte, pace offline.Pace, err error) {
+	err = c.guarded(ctx, "submissions", request{
+		method: http.MethodPut, path: submissions + url.PathEscape(id), issue: id, trace: trace,
+		kind: "application/octet-stream", body: body, within: c.opts.Deadlines.Answer, pace: &pace,
 	}, func(a answer) error {
 		p, err := parseSubmission(id, a.body)
 		receipt = p.Receipt
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("submit %s: %w", id, err)
+		return nil, pace, fmt.Errorf("submit %s: %w", id, err)
 	}
-	return receipt, nil
+	return receipt, pace, nil
 }
 
 // Status asks how far the item has come. The receipt in it is not verified.
@@ -222,7 +249,7 @@ func (c *Client) Lookup(ctx context.Context, service string, question any) (json
 		return nil, fmt.Errorf("look up %s: question: %w", service, err)
 	}
 	var found json.RawMessage
-	err = c.call(ctx, request{
+	err = c.guarded(ctx, "lookups/"+service, request{
 		method: http.MethodPost, path: "/v1/lookups/" + url.PathEscape(service),
 		kind: "application/json", body: body, within: c.opts.Deadlines.LookUp,
 	}, func(a answer) error {
@@ -232,26 +259,6 @@ func (c *Client) Lookup(ctx context.Context, service string, question any) (json
 		return nil, fmt.Errorf("look up %s: %w", service, err)
 	}
 	return found, nil
-}
-
-// Time asks the bus for its time, which is the floor of the kiosk's own.
-func (c *Client) Time(ctx context.Context) (time.Time, error) {
-	var t struct {
-		Time time.Time `json:"time"`
-	}
-	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/time", within: c.opts.Deadlines.LookUp}, func(a answer) error {
-		if err := json.Unmarshal(a.body, &t); err != nil {
-			return err
-		}
-		if t.Time.IsZero() {
-			return errors.New("no time in it")
-		}
-		return nil
-	})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("ask the time: %w", err)
-	}
-	return t.Time, nil
 }
 
 // Keys are what the kiosk needs to seal for the bus and to believe its receipts.

@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"kosk/offline"
 )
@@ -140,7 +141,7 @@ func enrol(ctx context.Context, e Enrolment) (Enrolled, error) {
 // Source: RFC 7030, 4.1.1.
 func fetchCA(ctx context.Context, base string, c code, d Deadlines) ([]*x509.Certificate, error) {
 	// Nothing secret is sent here, and what comes back is checked by fingerprint.
-	client := newHTTP(&tls.Config{InsecureSkipVerify: true}, d) //nolint:gosec
+	client := newHTTP(&tls.Config{InsecureSkipVerify: true}, d, nil) //nolint:gosec
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequest(http.MethodGet, base+estPath+"cacerts", nil)
 	if err != nil {
@@ -173,27 +174,21 @@ func signedBy(ca *x509.Certificate, certs []*x509.Certificate, not int) (signed 
 func simpleEnroll(ctx context.Context, base string, c code, ca *x509.Certificate, csr []byte, d Deadlines) (*x509.Certificate, error) {
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
-	client := newHTTP(&tls.Config{RootCAs: roots}, d)
-	defer client.CloseIdleConnections()
-	body := base64.StdEncoding.EncodeToString(csr)
-	req, err := http.NewRequest(http.MethodPost, base+estPath+"simpleenroll", strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.GetBody = nil
-	req.SetBasicAuth(c.station, c.secret)
-	req.Header.Set("Content-Type", "application/pkcs10")
-	req.Header.Set("Content-Transfer-Encoding", "base64")
-	certs, err := askEST(ctx, client, req, d)
-	if err != nil {
-		return nil, err
-	}
-	for _, cert := range certs {
-		if !cert.IsCA {
-			return cert, nil
+	// The system's clock may stand in 1970; the authority's own beginning is a floor.
+	now := func() time.Time {
+		if at := time.Now(); at.After(ca.NotBefore) {
+			return at
 		}
+		return ca.NotBefore
 	}
-	return nil, malformed(http.StatusOK, errors.New("no certificate in the answer"))
+	client := newHTTP(&tls.Config{RootCAs: roots, Time: now}, d, nil)
+	defer client.CloseIdleConnections()
+	req, err := estRequest(base, "simpleenroll", csr)
+	if err != nil {
+		return nil, err
+	}
+	req.SetBasicAuth(c.station, c.secret)
+	return certified(ctx, client, req, d)
 }
 
 // askEST makes one exchange whose answer is a bag of certificates.
@@ -216,27 +211,39 @@ func askEST(ctx context.Context, client *http.Client, req *http.Request, d Deadl
 		}
 		return nil, f
 	}
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(body)), ""))
-	if err != nil {
-		return nil, malformed(resp.StatusCode, err)
-	}
-	certs, err := parseCertsOnly(der)
+	certs, err := parseEST(body)
 	if err != nil {
 		return nil, malformed(resp.StatusCode, err)
 	}
 	return certs, nil
 }
 
+// parseEST reads the body of an answer of EST. Source: RFC 7030, 4.1.3, 4.2.3.
+func parseEST(body []byte) ([]*x509.Certificate, error) {
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(body)), ""))
+	if err != nil {
+		return nil, err
+	}
+	return parseCertsOnly(der)
+}
+
 func checkIssued(cert, ca *x509.Certificate, station string, key crypto.Signer) error {
-	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !pub.Equal(cert.PublicKey) {
-		return errors.New("is for another key")
+	if err := isFor(cert, key); err != nil {
+		return err
 	}
 	if cert.Subject.CommonName != station {
 		return fmt.Errorf("is for station %q", cert.Subject.CommonName)
 	}
 	if err := cert.CheckSignatureFrom(ca); err != nil {
 		return err
+	}
+	return nil
+}
+
+func isFor(cert *x509.Certificate, key crypto.Signer) error {
+	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !pub.Equal(cert.PublicKey) {
+		return errors.New("is for another key")
 	}
 	return nil
 }

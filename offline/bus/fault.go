@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,16 +23,52 @@ import (
 //   - without it the provider speaks, and the status decides;
 //   - what is not understood may have taken effect.
 
-// The last segments of X-Road's types that mean no for good. Both spellings,
-// "AccessDenied" (to 7.7) and "access_denied" (from 7.8), normalise to these.
-var refusals = []string{
-	"accessdenied", "unknownservice", "servicedisabled", "unknownmember",
-	"invalidclientidentifier", "sslauthenticationfailed", "messagetoolarge", "requestbodytoolarge",
+// A class is what an error means for the one who sent. What each leads to stands
+// in actions, and nowhere else.
+type class int
+
+const (
+	notSent    class = iota // it went nowhere: back off, try again
+	refused                 // no, for good: park, tell the operator
+	unknown                 // ask by id, then send the same id again
+	turnedAway              // no room at the door: come later, as told
+	absent                  // asked for by id and not there: safe to send
+	conflict                // the id is taken, by other content: park
+)
+
+var actions = [...]struct {
+	err  error
+	sent bool
+}{
+	notSent:    {offline.ErrLineDown, false},
+	refused:    {offline.ErrRefused, false},
+	unknown:    {offline.ErrAgency, true},
+	turnedAway: {offline.ErrAgency, false},
+	absent:     {offline.ErrNotFound, false},
+	conflict:   {offline.ErrConflict, false},
 }
 
-// The last segments, said by the security server on our side, that mean that the
-// message went nowhere.
-var unsent = []string{"maintenancemode", "globalconfoutdated", "outdatedglobalconf"}
+// spoken are X-Road's types, normalised, by who says it and the last segment; the
+// first row that fits counts, and what fits none is of unknown outcome. Both
+// spellings, "AccessDenied" (to 7.7) and "access_denied" (from 7.8), are one here.
+var spoken = []struct {
+	by    string // part of what stands before the last segment; empty: anybody
+	last  string // empty: any
+	class class
+}{
+	{".clientproxy.", "maintenancemode", notSent},
+	{".clientproxy.", "globalconfoutdated", notSent},
+	{".clientproxy.", "outdatedglobalconf", notSent},
+	{"", "accessdenied", refused},
+	{"", "unknownservice", refused},
+	{"", "servicedisabled", refused},
+	{"", "unknownmember", refused},
+	{"", "invalidclientidentifier", refused},
+	{"", "sslauthenticationfailed", refused},
+	{"", "messagetoolarge", refused},
+	{"", "requestbodytoolarge", refused},
+	{"client.", "", refused},
+}
 
 // normalise brings both spellings of a type to one.
 func normalise(typ string) string { return strings.ReplaceAll(strings.ToLower(typ), "_", "") }
@@ -59,15 +94,13 @@ func judge(r request, a answer) error {
 	}
 	if header != "" {
 		f.Type = normalise(header)
-		classify(f)
-		return f
+		return classify(f.Type).mark(f)
 	}
 	if f.Type == "" {
 		f.Type = "http." + strconv.Itoa(a.status)
 	}
 	f.Reason = keyOf(said.Reason)
-	weigh(f, r)
-	return f
+	return weigh(r, f.Status, f.RetryAfter).mark(f)
 }
 
 // keyOf lets a reason pass that can be a key of words, and nothing that could be
@@ -80,33 +113,37 @@ func keyOf(reason string) string {
 }
 
 // classify judges an error of X-Road itself, by its type.
-func classify(f *offline.Fault) {
-	last := f.Type[strings.LastIndexByte(f.Type, '.')+1:]
-	switch {
-	case strings.Contains(f.Type, "clientproxy") && slices.Contains(unsent, last):
-		f.Err = offline.ErrLineDown
-	case strings.HasPrefix(f.Type, "client.") || slices.Contains(refusals, last):
-		f.Err = offline.ErrRefused
-	default:
-		f.Err, f.Sent = offline.ErrAgency, true
+func classify(typ string) class {
+	cut := strings.LastIndexByte(typ, '.') + 1
+	by, last := typ[:cut], typ[cut:]
+	for _, row := range spoken {
+		who := row.by == "" || row.by == "client." && strings.HasPrefix(typ, row.by) || row.by != "client." && strings.Contains("."+by, row.by)
+		if who && (row.last == "" || row.last == last) {
+			return row.class
+		}
 	}
+	return unknown
 }
 
 // weigh judges a provider's answer, by its status.
-func weigh(f *offline.Fault, r request) {
-	switch s := f.Status; {
-	case s == http.StatusNotFound && r.method == http.MethodGet && r.issue != "":
-		f.Err = offline.ErrNotFound
-	case s == http.StatusUnprocessableEntity && r.method == http.MethodPut:
-		f.Err = offline.ErrConflict
-	case s == http.StatusTooManyRequests, s == http.StatusTooEarly,
-		s == http.StatusServiceUnavailable && f.RetryAfter > 0:
-		f.Err = offline.ErrAgency // turned away at the door
-	case s == http.StatusRequestTimeout, s == http.StatusConflict, s/100 != 4:
-		f.Err, f.Sent = offline.ErrAgency, true
-	default:
-		f.Err = offline.ErrRefused
+func weigh(r request, status int, retry time.Duration) class {
+	switch {
+	case status == http.StatusNotFound && r.method == http.MethodGet && r.issue != "":
+		return absent
+	case status == http.StatusUnprocessableEntity && r.method == http.MethodPut:
+		return conflict
+	case status == http.StatusTooManyRequests, status == http.StatusTooEarly,
+		status == http.StatusServiceUnavailable && retry > 0:
+		return turnedAway
+	case status == http.StatusRequestTimeout, status == http.StatusConflict, status/100 != 4:
+		return unknown
 	}
+	return refused
+}
+
+func (c class) mark(f *offline.Fault) *offline.Fault {
+	f.Err, f.Sent = actions[c].err, actions[c].sent
+	return f
 }
 
 // malformed is the fault of an answer that came and was not understood.

@@ -5,16 +5,21 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"time"
 
 	"kosk/offline"
 )
 
-// How often the line is probed. A probe that fails backs off with full jitter.
+// How often the line is probed. While it is up, the kernel looks after it, see
+// transport.go. While it is down, a probe costs the bus nothing, and the citizen
+// waits for its success: so it comes often, at moments by chance, because all
+// kiosks lose a bus at the same time.
 const (
 	probeUp   = 30 * time.Second
 	probeBase = time.Second
-	probeCap  = 60 * time.Second
+	probeCap  = 10 * time.Second
+	suspicion = 500 * time.Millisecond // within which a suspicion is followed
 )
 
 // line is what is known of the line. One watcher at a time probes for all.
@@ -56,6 +61,20 @@ func (l *line) learn(err error) {
 		l.set(nil)
 		return
 	}
+	l.suspicious()
+}
+
+// ended draws a conclusion from a connection's end: if it was silence, the line is
+// down until a probe says otherwise.
+func (l *line) ended(err error) {
+	if errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) {
+		l.set(offline.ErrLineDown)
+	}
+	l.suspicious()
+}
+
+// suspicious says that the line should be looked at.
+func (l *line) suspicious() {
 	select {
 	case l.suspect <- struct{}{}:
 	default:
@@ -105,6 +124,8 @@ func (c *Client) Watch(ctx context.Context, seen func(err error)) error {
 		case prober <- struct{}{}:
 			prober, suspect = nil, l.suspect
 		case <-suspect:
+			probe.Reset(rand.N(suspicion) + 1)
+			continue
 		case <-probe.C:
 		}
 		failures = c.probe(ctx, failures)
@@ -114,9 +135,13 @@ func (c *Client) Watch(ctx context.Context, seen func(err error)) error {
 
 // probe looks at the line and returns the number of failures in a row.
 func (c *Client) probe(ctx context.Context, failures int) int {
-	_, err := c.exchange(ctx, request{method: "GET", path: "/v1/time", within: c.opts.Deadlines.LookUp})
+	_, err := c.Time(ctx)
 	if ctx.Err() != nil {
 		return failures
+	}
+	select { // our own failure is no new suspicion
+	case <-c.line.suspect:
+	default:
 	}
 	state := stateOf(err)
 	c.line.set(state)
@@ -132,5 +157,5 @@ func nextProbe(failures int) time.Duration {
 		return probeUp
 	}
 	bound := min(probeCap, probeBase<<min(failures, 10))
-	return time.Duration(rand.Int64N(int64(bound)) + 1)
+	return rand.N(bound) + 1
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
@@ -27,6 +29,11 @@ type request struct {
 	body   []byte
 	within time.Duration // whole exchange
 	wait   time.Duration // what the bus is asked to wait, on top; 0: it is not
+	trace  string        // traceparent; or empty
+
+	anyKind bool          // an answer need not be JSON
+	pace    *offline.Pace // where the bus's wish goes; or nil
+	begun   *time.Time    // where the moment goes at which the connection stood; or nil
 }
 
 // An answer is one that came whole.
@@ -34,6 +41,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	peer   *x509.Certificate // of the bus
 }
 
 // call makes one exchange and has a good answer parsed. Its errors are
@@ -58,7 +66,12 @@ func (c *Client) exchange(ctx context.Context, r request) (answer, error) {
 	defer cancel()
 	var sent atomic.Bool
 	limited = httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) {
+			sent.Store(true)
+			if r.begun != nil {
+				*r.begun = time.Now()
+			}
+		},
 	})
 	req, err := c.newRequest(limited, r)
 	if err != nil {
@@ -73,7 +86,16 @@ func (c *Client) exchange(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, lost(err, true)
 	}
+	if err := limited.Err(); err != nil { // too late: it may be cut short
+		return answer{}, lost(err, true)
+	}
 	a := answer{status: resp.StatusCode, header: resp.Header, body: body}
+	if resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
+		a.peer = resp.TLS.PeerCertificates[0]
+	}
+	if r.pace != nil {
+		*r.pace = paceOf(resp.Header)
+	}
 	if len(body) > maxAnswer {
 		return a, malformed(a.status, fmt.Errorf("over %d bytes", maxAnswer))
 	}
@@ -83,7 +105,25 @@ func (c *Client) exchange(ctx context.Context, r request) (answer, error) {
 	if f := judge(r, a); f != nil {
 		return a, f
 	}
+	if kind, _, err := mime.ParseMediaType(a.header.Get("Content-Type")); a.status != http.StatusNotModified && !r.anyKind && kind != "application/json" {
+		return a, malformed(a.status, fmt.Errorf("is %q, not json: %w", kind, err))
+	}
 	return a, nil
+}
+
+// paceOf reads how fast the bus wants us to come. What is not understood says
+// nothing.
+func paceOf(h http.Header) (p offline.Pace) {
+	number := func(name string, most float64) float64 {
+		v, err := strconv.ParseFloat(h.Get(name), 64)
+		if err != nil || !(v > 0) {
+			return 0
+		}
+		return min(v, most)
+	}
+	p.Rate = number("X-Kosk-Rate", 1e6)
+	p.FirstContact = time.Duration(number("X-Kosk-First-Contact", maxRetryAfter.Seconds()) * float64(time.Second))
+	return p
 }
 
 // newRequest sets X-Road's headers. X-Road-Id is new for every attempt: it names
@@ -97,14 +137,18 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	req.GetBody = nil // so that net/http never sends it a second time
+	// net/http must never send it a second time: the same X-Road-Id would come twice,
+	// and a submission before it was asked for. It does so, silently, with what it
+	// can rewind: so a body has no GetBody, and what has no body gets one that is empty.
+	req.GetBody = nil
 	if len(r.body) == 0 {
-		req.Body, req.ContentLength = http.NoBody, 0
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(nil)), 0
 	}
-	req.Header.Set("X-Road-Client", c.opts.Client)
+	req.Header.Set("User-Agent", "") // not X-Road's: none is sent
+	req.Header.Set("X-Road-Client", c.name)
 	req.Header.Set("X-Road-Id", newUUID())
 	req.Header.Set("Accept", "application/json")
-	for name, value := range map[string]string{"X-Road-Issue": r.issue, "If-None-Match": r.tag, "Content-Type": r.kind} {
+	for name, value := range map[string]string{"X-Road-Issue": r.issue, "If-None-Match": r.tag, "Content-Type": r.kind, "Traceparent": r.trace} {
 		if value != "" {
 			req.Header.Set(name, value)
 		}

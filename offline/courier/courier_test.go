@@ -35,12 +35,14 @@ func item(n int, stream string) offline.Item {
 // A fakeBus holds submissions in memory and checks that what may have arrived is
 // marked on disk. say decides how an exchange ends; it runs under the lock.
 type fakeBus struct {
-	t     *testing.T
-	queue *queue.Queue
-	line  chan error
+	t      *testing.T
+	queue  *queue.Queue
+	line   chan error
+	spread time.Duration // of the first contact; 0: next to none
 
 	mu       sync.Mutex
 	say      func(call, id string) (apply bool, err error)
+	pace     offline.Pace
 	work     time.Duration // how long a submission takes
 	held     map[string][]byte
 	outcome  map[string]offline.Progress
@@ -73,7 +75,7 @@ func (b *fakeBus) exchange(call, id string) (bool, error) {
 
 func receipt(id string, body []byte) []byte { return []byte("receipt " + id + string(body)) }
 
-func (b *fakeBus) Submit(ctx context.Context, id string, body []byte) ([]byte, error) {
+func (b *fakeBus) Send(ctx context.Context, id, _ string, body []byte) ([]byte, offline.Pace, error) {
 	if f, err := b.queue.Find(id); err != nil || !f.MaybeSent || f.Attempts == 0 {
 		b.t.Errorf("%s is sent and not marked: %+v, %v", id, f, err)
 	}
@@ -95,7 +97,7 @@ func (b *fakeBus) Submit(ctx context.Context, id string, body []byte) ([]byte, e
 	if apply {
 		b.held[id] = body
 	}
-	return receipt(id, body), err
+	return receipt(id, body), b.pace, err
 }
 
 func (b *fakeBus) Status(_ context.Context, id string) (offline.Progress, error) {
@@ -179,10 +181,13 @@ func start(t *testing.T, path string, b *fakeBus) *kiosk {
 	q, err := queue.Open(path, queue.Options{MaxSize: 4 << 20})
 	must(t, err)
 	b.t, b.queue, b.line = t, q, make(chan error)
+	if b.spread == 0 {
+		b.spread = 1
+	}
 	if b.held == nil {
 		b.held, b.outcome = map[string][]byte{}, map[string]offline.Progress{}
 	}
-	c, err := courier.New(courier.Options{Queue: q, Bus: b, Verify: verify})
+	c, err := courier.New(courier.Options{Queue: q, Bus: b, Verify: verify, FirstContact: b.spread})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
@@ -267,7 +272,7 @@ func TestStreamsAreInOrderAndSideBySide(t *testing.T) {
 		for len(k.bus.calls()) < 24 {
 			time.Sleep(time.Second)
 		}
-		if took := time.Since(begin); took > 8*time.Second || k.bus.most != 4 {
+		if took := time.Since(begin); took > 9*time.Second || k.bus.most != 4 {
 			t.Errorf("took %v, %d side by side", took, k.bus.most)
 		}
 	})
@@ -577,4 +582,75 @@ func TestTrackOutlastsALostLine(t *testing.T) {
 			t.Errorf("%+v after %d failures", last, failures)
 		}
 	})
+}
+
+func TestAfterAnOutageOnlyACitizenGoesAtOnce(t *testing.T) {
+	inBubble(t, &fakeBus{spread: 30 * time.Second}, func(t *testing.T, k *kiosk) {
+		synctest.Wait()
+		k.bus.line <- offline.ErrLineDown
+		synctest.Wait()
+		for n := range 20 {
+			k.put(item(n, fmt.Sprint(n)))
+		}
+		time.Sleep(4 * time.Hour)
+		k.bus.line <- nil
+		back := time.Now()
+		synctest.Wait()
+		k.put(item(20, "live"))
+		done := make(chan error, 1)
+		go func() {
+			done <- k.c.Track(t.Context(), id(20), func(offline.Progress) {})
+		}()
+		synctest.Wait()
+		calls, at := k.bus.calls(), k.bus.times()
+		if len(calls) == 0 || calls[0] != "put 0" || at[0].Sub(back) > 0 {
+			t.Errorf("calls %v at %v", calls, at)
+		}
+		if f := k.state(20); f.State != queue.Finished {
+			t.Errorf("the citizen's: %+v", f)
+		}
+		k.bus.finish(id(20), offline.Progress{Stage: offline.Done})
+		must(t, <-done)
+		time.Sleep(time.Minute)
+		if n := len(k.bus.calls()); n != 21 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// What a bus or an agency may say, and what then happens: one row a class.
+func TestEveryClassOfFaultLeadsToItsAction(t *testing.T) {
+	for _, err := range []error{offline.ErrLineDown, offline.ErrBusIdentity, offline.ErrAgency, offline.ErrRefused, offline.ErrConflict} {
+		for _, sent := range []bool{false, true} {
+			for _, status := range []int{0, 400, 500} {
+				for _, after := range []time.Duration{0, 5 * time.Second} {
+					final := errors.Is(err, offline.ErrRefused) || errors.Is(err, offline.ErrConflict)
+					if final && sent { // a final answer has an outcome
+						continue
+					}
+					want, state := []string{"put 1", "put 1"}, queue.Finished
+					switch {
+					case final:
+						want, state = want[:1], queue.Parked
+					case sent:
+						want = []string{"put 1", "ask 1", "put 1"}
+					}
+					f := &offline.Fault{Type: "test", Status: status, Err: err, Sent: sent, RetryAfter: after}
+					t.Run(fmt.Sprint(f, sent, after), func(t *testing.T) {
+						inBubble(t, &fakeBus{say: once("put", false, f)}, func(t *testing.T, k *kiosk) {
+							k.put(item(1, "s"))
+							time.Sleep(time.Minute)
+							k.want(want...)
+							if f := k.state(1); f.State != state {
+								t.Errorf("%+v", f)
+							}
+							if at := k.bus.times(); len(at) > 1 && at[1].Sub(at[0]) < after {
+								t.Errorf("came again after %v", at[1].Sub(at[0]))
+							}
+						})
+					})
+				}
+			}
+		}
+	}
 }

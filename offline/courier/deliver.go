@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"kosk/offline"
 	"kosk/offline/queue"
@@ -20,43 +19,52 @@ var errReceipt = errors.New("receipt not verified")
 //     sent again only with the same id and bytes;
 //   - that it may have arrived is on disk before the first byte leaves;
 //   - only a verified receipt ends it; a no for good parks it; nothing deletes it.
-func (c *Courier) deliver(ctx context.Context, e queue.Entry, ask bool) (maybe bool, err error) {
-	if !e.MaybeSent && e.TTL > 0 && time.Since(e.Created) > e.TTL {
-		return false, c.park(ctx, e, offline.ReasonExpired, nil)
+func (c *Courier) deliver(ctx context.Context, e queue.Entry, ask bool) result {
+	end := func(ask bool, pace offline.Pace, err error) result { return result{e.Seq, ask, pace, err} }
+	if !e.MaybeSent && c.opts.Expired(e) {
+		return end(false, offline.Pace{}, c.park(ctx, e, offline.ReasonExpired, nil))
 	}
 	body, err := c.opts.Queue.Load(e)
 	if errors.Is(err, queue.ErrDamaged) {
-		return ask, c.park(ctx, e, offline.ReasonDamaged, err)
+		return end(ask, offline.Pace{}, c.park(ctx, e, offline.ReasonDamaged, err))
 	}
 	if err != nil {
-		return ask, err
+		return end(ask, offline.Pace{}, err)
 	}
 	if ask {
 		p, err := c.opts.Bus.Status(ctx, e.ID)
 		if err == nil {
-			return true, c.accept(ctx, e, body, p.Receipt, true)
+			return end(true, offline.Pace{}, c.accept(ctx, e, body, p.Receipt, true))
 		}
 		if !errors.Is(err, offline.ErrNotFound) {
-			return true, c.retry(ctx, e, err)
+			return end(true, offline.Pace{}, c.retry(ctx, e, err))
 		}
 	}
 	if err := c.opts.Queue.Sending(ctx, e.ID); err != nil {
-		return ask, err
+		return end(ask, offline.Pace{}, err)
 	}
-	receipt, err := c.opts.Bus.Submit(ctx, e.ID, body)
+	receipt, pace, err := c.opts.Bus.Send(ctx, e.ID, e.Trace, body)
 	if err == nil {
-		return true, c.accept(ctx, e, body, receipt, false)
+		return end(true, pace, c.accept(ctx, e, body, receipt, false))
+	}
+	if reason := refusal(err); reason != "" {
+		return end(true, pace, c.park(ctx, e, reason, err))
 	}
 	f, isFault := errors.AsType[*offline.Fault](err)
-	switch {
+	return end(!isFault || f.Sent, pace, c.retry(ctx, e, err))
+}
+
+// refusal is why an item will never be accepted; empty: it may be.
+func refusal(err error) string {
+	switch f, ok := errors.AsType[*offline.Fault](err); {
 	case errors.Is(err, offline.ErrConflict):
-		return true, c.park(ctx, e, offline.ReasonConflict, err)
-	case errors.Is(err, offline.ErrRefused) && isFault && f.Reason != "":
-		return false, c.park(ctx, e, f.Reason, err)
-	case errors.Is(err, offline.ErrRefused):
-		return false, c.park(ctx, e, offline.ReasonBus, err)
+		return offline.ReasonConflict
+	case !errors.Is(err, offline.ErrRefused):
+		return ""
+	case ok && f.Reason != "":
+		return f.Reason
 	}
-	return !isFault || f.Sent, c.retry(ctx, e, err)
+	return offline.ReasonBus
 }
 
 // accept ends an item whose receipt is good.

@@ -34,7 +34,7 @@ func TestEverythingArrivesOnceThoughAnswersAreLost(t *testing.T) {
 			URL: b.URL(), Instance: bustest.Instance, Client: bustest.Client, Service: bustest.Service, TLS: b.TLS(),
 		})
 		must(t, err)
-		c, err := courier.New(courier.Options{Queue: q, Bus: client, Verify: b.Verify})
+		c, err := courier.New(courier.Options{Queue: q, Bus: client, Verify: b.Verify, FirstContact: 1})
 		must(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 		var all sync.WaitGroup

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -12,20 +11,22 @@ import (
 	"kosk/offline/queue"
 )
 
-// round decides what is tried when. Its state belongs to the goroutine of Run.
-// The rules are:
+// round decides what is tried when. Its state belongs to the goroutine of Run,
+// and its clock is monotonic: what the wall clock does changes nothing. The
+// rules are:
 //   - nothing is tried while the line is down or not ours; the bus client looks
 //     after the line, not the items;
+//   - how fast, the pacer says; what a citizen waits for goes before all others;
 //   - a failed item waits by itself, anything up to a bound that doubles; others
 //     go on;
 //   - when the bus turns us away and names a time, everything stays away until
 //     then; a time named for one item, such as one in flight, holds that alone;
 //   - when the line returns, or something gets through, items that failed for
-//     want of the line are tried at once.
+//     want of the line wait no longer than all others.
 type round struct {
 	c       *Courier
 	up      bool
-	away    time.Time       // the bus asked us not to come before
+	pace    pacer
 	jobs    map[uint64]*job // by sequence number: in flight, or failed before
 	flying  int
 	results chan result
@@ -42,16 +43,17 @@ type job struct {
 }
 
 type result struct {
-	seq uint64
-	ask bool  // the bus may have it
-	err error // nil: the item has left the queue's streams
+	seq  uint64
+	ask  bool         // the bus may have it
+	pace offline.Pace // what the bus said of our speed
+	err  error        // nil: the item has left the queue's streams
 }
 
 func (r *round) run(ctx context.Context, line <-chan error, watched <-chan error) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		next, err := r.start(ctx)
+		next, err := r.start(ctx, time.Now())
 		if err != nil {
 			return err
 		}
@@ -68,10 +70,11 @@ func (r *round) run(ctx context.Context, line <-chan error, watched <-chan error
 			}
 			return nil
 		case err := <-line:
-			r.lineIs(err)
+			r.lineIs(err, time.Now())
 		case res := <-r.results:
-			r.settle(res)
+			r.settle(res, time.Now())
 		case <-r.c.opts.Queue.Changed():
+		case <-r.c.nudge:
 		case <-timer.C:
 		}
 	}
@@ -79,49 +82,65 @@ func (r *round) run(ctx context.Context, line <-chan error, watched <-chan error
 
 // start puts ready items in flight and returns when the next one will be ready;
 // zero: not before something happens.
-func (r *round) start(ctx context.Context) (next time.Time, err error) {
+func (r *round) start(ctx context.Context, now time.Time) (next time.Time, err error) {
 	if err := r.c.opts.Queue.Err(); err != nil {
 		return next, err
 	}
-	if !r.up || r.flying == window {
+	if !r.up {
 		return next, nil
 	}
-	now := time.Now()
-	if now.Before(r.away) {
-		return r.away, nil
+	if r.c.anybody() { // who waits may stand far behind: look at all
+		if next, err = r.launch(ctx, now, next, true); err != nil {
+			return next, err
+		}
 	}
-	err = r.c.opts.Queue.Heads(func(e queue.Entry) bool {
+	return r.launch(ctx, now, next, false)
+}
+
+// launch puts the ready items in flight that somebody waits for, or all the
+// others, and returns when the next one will be ready, or next if that is sooner.
+func (r *round) launch(ctx context.Context, now, next time.Time, live bool) (time.Time, error) {
+	if r.flying >= r.pace.places(live) {
+		return next, nil
+	}
+	err := r.c.opts.Queue.Heads(func(e queue.Entry) bool {
 		j := r.jobs[e.Seq]
 		switch {
-		case j == nil:
-			j = &job{ask: e.MaybeSent}
-			r.jobs[e.Seq] = j
-		case j.flying:
+		case live && !r.c.isLive(e), j != nil && j.flying:
 			return true
-		case now.Before(j.notBefore):
-			if next.IsZero() || j.notBefore.Before(next) {
-				next = j.notBefore
-			}
+		case j != nil && now.Before(j.notBefore):
+			next = sooner(next, j.notBefore)
 			return true
 		}
-		j.flying = true
-		r.flying++
-		ask := j.ask
-		r.workers.Go(func() {
-			ask, err := r.c.deliver(ctx, e, ask)
-			r.results <- result{e.Seq, ask, err}
-		})
-		return r.flying < window
+		if at := r.pace.next(now, live); at.After(now) {
+			next = sooner(next, at)
+			return false
+		}
+		if j == nil {
+			j = &job{ask: e.MaybeSent}
+			r.jobs[e.Seq] = j
+		}
+		r.fly(ctx, now, e, j)
+		return r.flying < r.pace.places(live)
 	})
 	return next, err
 }
 
-func (r *round) lineIs(err error) {
+func (r *round) fly(ctx context.Context, now time.Time, e queue.Entry, j *job) {
+	r.pace.begin(now)
+	j.flying = true
+	r.flying++
+	ask := j.ask
+	r.workers.Go(func() { r.results <- r.c.deliver(ctx, e, ask) })
+}
+
+func (r *round) lineIs(err error, now time.Time) {
 	r.c.note(func(s *Stats) { s.Line, s.LineKnown = err, true })
-	r.up = err == nil
-	if r.up {
+	if err == nil && !r.up {
+		r.pace.lineUp(now)
 		r.hurry()
 	}
+	r.up = err == nil
 }
 
 // hurry forgets the waiting of items that failed for want of the line.
@@ -134,8 +153,13 @@ func (r *round) hurry() {
 }
 
 // settle takes note of how a delivery went.
-func (r *round) settle(res result) {
+func (r *round) settle(res result, now time.Time) {
 	r.flying--
+	f, isFault := errors.AsType[*offline.Fault](res.err)
+	turned := isFault && !f.Sent && errors.Is(f, offline.ErrAgency) // at the door
+	if res.err == nil || isFault && f.Status != 0 {
+		r.pace.answered(now, res.pace, !turned)
+	}
 	if res.err == nil {
 		delete(r.jobs, res.seq)
 		r.hurry()
@@ -146,20 +170,19 @@ func (r *round) settle(res result) {
 	j.tries++
 	j.ask = res.ask
 	j.line = errors.Is(res.err, offline.ErrLineDown) || errors.Is(res.err, offline.ErrBusIdentity)
-	wait := backOff(j.tries)
-	if f := (*offline.Fault)(nil); errors.As(res.err, &f) && f.RetryAfter > 0 {
-		// Everybody was told the same time: come a little later, each by chance.
-		wait = f.RetryAfter + rand.N(min(f.RetryAfter/4, retryCap)+1)
+	wait := r.pace.backOff(j.tries)
+	if isFault && f.RetryAfter > 0 && r.pace.heed {
+		wait = asked(f.RetryAfter)
 		if !f.Sent {
-			r.away = time.Now().Add(wait)
+			r.pace.stayAway(now, wait)
 		}
 	}
-	j.notBefore = time.Now().Add(wait)
-	r.c.note(func(s *Stats) { s.Retries++ })
-}
-
-// backOff is full jitter: anything up to a bound that doubles with every try.
-func backOff(tries int) time.Duration {
-	bound := min(retryCap, retryBase<<min(tries-1, 10))
-	return rand.N(bound) + 1
+	j.notBefore = now.Add(wait)
+	r.c.note(func(s *Stats) {
+		s.Retries++
+		s.Rate = r.pace.rate
+		if turned {
+			s.TurnedAway++
+		}
+	})
 }

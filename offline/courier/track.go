@@ -12,7 +12,8 @@ import (
 
 // Track implements offline.Tracker. It works for any id that this kiosk or the
 // bus holds, also one put before the last start, and returns nil at the last
-// stage or when ctx ends. The outcome is passed on and not kept.
+// stage or when ctx ends. The outcome is passed on and not kept. An item of class
+// Waiting that is tracked goes before all others: somebody stands there.
 func (c *Courier) Track(ctx context.Context, id string, seen func(offline.Progress)) error {
 	told := offline.Stage(0)
 	tell := func(p offline.Progress) {
@@ -21,7 +22,9 @@ func (c *Courier) Track(ctx context.Context, id string, seen func(offline.Progre
 			seen(p)
 		}
 	}
-	for {
+	done := func() {}
+	defer func() { done() }()
+	for waits := false; ; {
 		changed, _ := c.news() // before Find, so that no change is missed
 		here, err := c.opts.Queue.Find(id)
 		if err != nil && !errors.Is(err, offline.ErrNotFound) {
@@ -29,11 +32,15 @@ func (c *Courier) Track(ctx context.Context, id string, seen func(offline.Progre
 		}
 		switch here.State {
 		case queue.Queued:
+			if !waits {
+				waits, done = true, c.wait(id)
+			}
 			tell(offline.Progress{ID: id, Stage: offline.Stored})
 		case queue.Parked:
 			tell(offline.Progress{ID: id, Stage: offline.Refused, Reason: here.Reason})
 			return nil
 		case queue.Finished:
+			done()
 			tell(offline.Progress{ID: id, Stage: offline.Accepted, Receipt: here.Receipt})
 			return c.follow(ctx, id, here.Receipt, tell)
 		default: // forgotten, or never ours: the bus knows, and no receipt can be verified
@@ -63,7 +70,7 @@ func (c *Courier) follow(ctx context.Context, id string, receipt []byte, tell fu
 			return fmt.Errorf("track %s: %w", id, err)
 		case err != nil:
 			failures++
-			c.pause(ctx, wish(err, backOff(failures)))
+			c.pause(ctx, wish(err, c.opts.habits.backOff(failures)))
 			continue
 		}
 		failures, stage = 0, p.Stage

@@ -7,90 +7,77 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// audit reads every key and header, and counts. A file that passes is whole
-// but for bodies, which are checked when they are loaded: so the code that
-// delivers needn't doubt what it reads. The rules are:
-//   - a header that is not parked has its id queued and its place in a stream,
-//     and is due exactly when it is the first of its stream;
-//   - a parked header has its id parked; a receipt has its id finished;
+// audit reads every header and receipt and makes the index of them. A file
+// that passes is whole but for bodies, which are checked when they are loaded: so
+// the code that delivers needn't doubt what it reads. The rules are:
+//   - an item is a header, and all the parts of the body that the header names;
+//   - a parked reason has its item; no id is there twice;
 //   - there is nothing else.
-func audit(tx *bolt.Tx) (Stats, error) {
-	var s Stats
-	if err := auditHeads(tx, &s); err != nil {
-		return s, err
-	}
-	if err := auditReceipts(tx, &s); err != nil {
-		return s, err
-	}
-	for _, c := range []struct {
-		bucket []byte
-		want   int
-	}{
-		{idemBucket, s.Queued + s.Parked + s.Receipts},
-		{streamBucket, s.Queued},
-		{parkedBucket, s.Parked},
-	} {
-		if n := tx.Bucket(c.bucket).Stats().KeyN; n != c.want {
-			return s, damage("bucket %s holds %d, not %d", c.bucket, n, c.want)
+//
+// sealed counts the notes whose key is not to be had.
+func audit(tx *bolt.Tx, k *keys) (x *index, sealed int, err error) {
+	x = newIndex()
+	parked := 0
+	c := tx.Bucket(itemBucket).Cursor()
+	for key, h := c.First(); key != nil; {
+		seq := seqOf(key)
+		if !bytes.Equal(key, itemKey(seq, 0)) {
+			return nil, 0, damage("item key %x", key)
 		}
+		e, err := readHeader(k, seq, h)
+		if err != nil {
+			return nil, 0, err
+		}
+		state := Queued
+		if reason := tx.Bucket(parkedBucket).Get(seqKey(seq)); reason != nil {
+			if _, ok := opened(reason); !ok {
+				return nil, 0, damage("parked %d: checksum", seq)
+			}
+			state = Parked
+			parked++
+		}
+		if e.Sealed {
+			sealed++
+		}
+		if _, twice := x.ids[e.ID]; twice {
+			return nil, 0, damage("header %d: its id is there twice", seq)
+		}
+		x.apply([]node{e.node(state)})
+		// The parts are keys in a row: it is enough to look at the last. Parts of an
+		// item that is parked as damaged may be missing.
+		last, _ := c.Seek(itemKey(seq, chunksFor(e.Size)))
+		if !bytes.Equal(last, itemKey(seq, chunksFor(e.Size))) && state != Parked {
+			return nil, 0, damage("item %d: parts are missing", seq)
+		}
+		key, h = c.Seek(itemKey(seq, chunksFor(e.Size)+1))
 	}
-	return s, nil
+	if n := tx.Bucket(parkedBucket).Stats().KeyN; n != parked {
+		return nil, 0, damage("%d reasons for %d parked items", n, parked)
+	}
+	return x, sealed, auditReceipts(tx, x)
 }
 
-func auditHeads(tx *bolt.Tx, s *Stats) error {
-	due := 0
-	err := tx.Bucket(headBucket).ForEach(func(k, h []byte) error {
+func auditReceipts(tx *bolt.Tx, x *index) error {
+	return tx.Bucket(receiptBucket).ForEach(func(k, r []byte) error {
 		if len(k) != 8 {
-			return damage("head key of %d bytes", len(k))
+			return damage("receipt key of %d bytes", len(k))
 		}
-		e, err := parseHeader(binary.BigEndian.Uint64(k), h)
+		n, err := parseReceipt(binary.BigEndian.Uint64(k), r)
 		if err != nil {
 			return err
 		}
-		state, seq, sum, ok := lookUp(tx, e.ID)
-		if !ok || seq != e.Seq || sum != e.sum {
-			return damage("header %d: its id is elsewhere", e.Seq)
+		if _, twice := x.ids[n.id]; twice {
+			return damage("receipt %d: its id is there twice", n.seq)
 		}
-		s.Bytes += int64(e.Size)
-		switch parked := tx.Bucket(parkedBucket).Get(k) != nil; {
-		case parked && state == Parked:
-			s.Parked++
-			return nil
-		case parked || state != Queued || !has(tx, streamBucket, streamKey(e)):
-			return damage("header %d: state %d, parked %v", e.Seq, state, parked)
-		}
-		s.Queued++
-		first := headOf(tx, e.stream) == e.Seq
-		if first {
-			due++
-		}
-		if first != has(tx, dueBucket, dueKey(e)) {
-			return damage("header %d: first of its stream %v, due %v", e.Seq, first, !first)
-		}
+		x.apply([]node{n})
 		return nil
 	})
-	if n := tx.Bucket(dueBucket).Stats().KeyN; err == nil && n != due {
-		return damage("%d items are due, not %d", n, due)
+}
+
+// seqOf is the number that a key begins with; 0: it is too short.
+func seqOf(key []byte) uint64 {
+	if len(key) < 8 {
+		return 0
 	}
-	return err
-}
-
-func auditReceipts(tx *bolt.Tx, s *Stats) error {
-	return tx.Bucket(receiptBucket).ForEach(func(k, r []byte) error {
-		if len(k) != 8 || len(r) < idSize {
-			return damage("receipt %x of %d bytes", k, len(r))
-		}
-		state, seq, _, ok := lookUp(tx, string(r[:idSize]))
-		if !ok || state != Finished || seq != binary.BigEndian.Uint64(k) {
-			return damage("receipt %x: its id is elsewhere", k)
-		}
-		s.Receipts++
-		return nil
-	})
-}
-
-// has reports whether the key is there; Get alone can't tell an empty value.
-func has(tx *bolt.Tx, bucket, key []byte) bool {
-	k, _ := tx.Bucket(bucket).Cursor().Seek(key)
-	return bytes.Equal(k, key)
+	return binary.BigEndian.Uint64(key)
 }

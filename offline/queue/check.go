@@ -2,12 +2,14 @@ package queue
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,21 +25,23 @@ import (
 //   - every element lies in its page; keys ascend, within the bounds that the
 //     branch above gives.
 //
-// What records say is checked by their own checksums, in record.go.
+// What records say is checked by their own checksums, in record.go. The same
+// walk, made lenient, finds what is left of a damaged file (rescue.go).
 
 // The layout of a bbolt file, version 2, in the machine's byte order.
 const (
-	boltMagic      = 0xED0CDAED
-	boltVersion    = 2
-	pageHeaderSize = 16
-	elementSize    = 16
-	metaSumAt      = 56 // after magic, version, page size, flags, root (2), free list, high water, transaction
-	branchFlag     = 0x01
-	leafFlag       = 0x02
-	metaFlag       = 0x04
-	bucketFlag     = 0x01
-	noFreelist     = ^uint64(0)
-	maxDepth       = 24 // of branches; a full 64 GiB file needs 8
+	boltMagic        = 0xED0CDAED
+	boltVersion      = 2
+	pageHeaderSize   = 16
+	elementSize      = 16
+	metaSumAt        = 56 // after magic, version, page size, flags, root (2), free list, high water, transaction
+	branchFlag       = 0x01
+	leafFlag         = 0x02
+	metaFlag         = 0x04
+	bucketFlag       = 0x01
+	bucketHeaderSize = 16
+	noFreelist       = ^uint64(0)
+	maxDepth         = 24 // of branches; a full 64 GiB file needs 8
 )
 
 // checkFile checks the file at path while nobody else may write to it.
@@ -77,24 +81,38 @@ type walk struct {
 	r    io.ReaderAt
 	high uint64 // pages from here on are not in use
 	seen []bool // by page
+
+	// visit, if there is one, is shown every element that is no bucket: the bucket
+	// that it is in, and where its value stands in the file.
+	visit func(bucket, key, value []byte, at int64)
+	// lost, if there is one, is told the keys of what can't be followed, and the walk goes on.
+	lost   func(bucket []byte, b bounds)
+	bucket []byte // where the walk is
 }
 
 func checkPages(r io.ReaderAt, size int64) error {
-	meta, err := newestMeta(r, size)
+	metas, err := wholeMetas(r, size)
 	if err != nil {
 		return err
 	}
-	root, free := binary.NativeEndian.Uint64(meta[16:]), binary.NativeEndian.Uint64(meta[32:])
-	high := binary.NativeEndian.Uint64(meta[40:])
-	if high < 3 || high > uint64(size/pageSize) {
-		return damage("%d pages in use, the file has %d", high, size/pageSize)
+	w := &walk{r: r}
+	return w.from(metas[0], size)
+}
+
+// A meta is what a meta page says.
+type meta struct{ root, free, high, tx uint64 }
+
+// from follows the tree of one meta page.
+func (w *walk) from(m meta, size int64) error {
+	if m.high < 3 || m.high > uint64(size/pageSize) {
+		return damage("%d pages in use, the file has %d", m.high, size/pageSize)
 	}
-	if free != noFreelist && free >= high {
-		return damage("free list at page %d of %d", free, high)
+	if m.free != noFreelist && m.free >= m.high {
+		return damage("free list at page %d of %d", m.free, m.high)
 	}
-	w := &walk{r: r, high: high, seen: make([]bool, high)}
+	w.high, w.seen = m.high, make([]bool, m.high)
 	w.seen[0], w.seen[1] = true, true
-	return w.page(root, bounds{}, 0)
+	return w.page(m.root, bounds{}, 0)
 }
 
 // bounds of the keys below a branch's element; below nil: no upper bound.
@@ -108,11 +126,11 @@ func damage(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrDamaged)
 }
 
-// newestMeta returns the meta record that bbolt will use.
-func newestMeta(r io.ReaderAt, size int64) ([]byte, error) {
-	var best []byte
-	var bestTx uint64
-	if size < 4*pageSize || size%pageSize != 0 {
+// wholeMetas returns the meta pages that are whole, the one that bbolt will use
+// first.
+func wholeMetas(r io.ReaderAt, size int64) ([]meta, error) {
+	var metas []meta
+	if size < 4*pageSize {
 		return nil, damage("file of %d bytes", size)
 	}
 	for id := range int64(2) {
@@ -123,19 +141,22 @@ func newestMeta(r io.ReaderAt, size int64) ([]byte, error) {
 		m := page[pageHeaderSize : pageHeaderSize+metaSumAt+8]
 		sum := fnv.New64a()
 		sum.Write(m[:metaSumAt])
-		whole := binary.NativeEndian.Uint32(m) == boltMagic &&
+		if binary.NativeEndian.Uint32(m) == boltMagic &&
 			binary.NativeEndian.Uint32(m[4:]) == boltVersion &&
 			binary.NativeEndian.Uint32(m[8:]) == pageSize &&
 			binary.NativeEndian.Uint16(page[8:]) == metaFlag &&
-			binary.NativeEndian.Uint64(m[metaSumAt:]) == sum.Sum64()
-		if tx := binary.NativeEndian.Uint64(m[48:]); whole && (best == nil || tx > bestTx) {
-			best, bestTx = m, tx
+			binary.NativeEndian.Uint64(m[metaSumAt:]) == sum.Sum64() {
+			metas = append(metas, meta{
+				root: binary.NativeEndian.Uint64(m[16:]), free: binary.NativeEndian.Uint64(m[32:]),
+				high: binary.NativeEndian.Uint64(m[40:]), tx: binary.NativeEndian.Uint64(m[48:]),
+			})
 		}
 	}
-	if best == nil {
+	if len(metas) == 0 {
 		return nil, damage("no meta page is whole")
 	}
-	return best, nil
+	slices.SortFunc(metas, func(a, b meta) int { return cmp.Compare(b.tx, a.tx) })
+	return metas, nil
 }
 
 // read returns the page id with its overflow, and marks it as reached.
@@ -166,6 +187,15 @@ func (w *walk) read(id uint64) ([]byte, error) {
 
 // page follows the tree from page id, whose keys must lie within b.
 func (w *walk) page(id uint64, b bounds, depth int) error {
+	err := w.follow(id, b, depth)
+	if errors.Is(err, ErrDamaged) && w.lost != nil {
+		w.lost(w.bucket, b)
+		return nil
+	}
+	return err
+}
+
+func (w *walk) follow(id uint64, b bounds, depth int) error {
 	page, err := w.read(id)
 	if err != nil {
 		return err
@@ -174,7 +204,7 @@ func (w *walk) page(id uint64, b bounds, depth int) error {
 	case flags == branchFlag && depth < maxDepth:
 		return w.branch(id, page, b, depth)
 	case flags == leafFlag:
-		return w.leaf(id, page, b, depth)
+		return w.leaf(id, page, int64(id)*pageSize, b, depth)
 	default:
 		return damage("page %d has flags %#x at depth %d", id, flags, depth)
 	}
@@ -208,48 +238,70 @@ func (w *walk) branch(id uint64, page []byte, b bounds, depth int) error {
 	return nil
 }
 
-func (w *walk) leaf(id uint64, page []byte, b bounds, depth int) error {
+// leaf reads a leaf that stands in the file at base.
+func (w *walk) leaf(id uint64, page []byte, base int64, b bounds, depth int) error {
 	var last []byte
 	for i := range int(binary.NativeEndian.Uint16(page[10:])) {
-		at := pageHeaderSize + i*elementSize
-		if at+elementSize > len(page) {
-			return damage("leaf %d is cut short", id)
-		}
-		flags, pos := binary.NativeEndian.Uint32(page[at:]), binary.NativeEndian.Uint32(page[at+4:])
-		ksize, vsize := binary.NativeEndian.Uint32(page[at+8:]), binary.NativeEndian.Uint32(page[at+12:])
-		both, ok := cut(page, at, pos, uint32(min(uint64(ksize)+uint64(vsize), 1<<31)))
-		if !ok || ksize == 0 {
+		e, ok := elementOf(page, i)
+		if !ok {
 			return damage("leaf %d: element %d", id, i)
 		}
-		key, value := both[:ksize], both[ksize:]
-		if !b.holds(key) || i > 0 && bytes.Compare(last, key) >= 0 {
+		if !b.holds(e.key) || i > 0 && bytes.Compare(last, e.key) >= 0 {
 			return damage("leaf %d: key %d", id, i)
 		}
-		last = key
-		if flags&bucketFlag == 0 {
-			continue
-		}
-		if err := w.bucket(id, value, depth); err != nil {
-			return err
+		last = e.key
+		if e.bucket {
+			if err := w.down(id, e, base, depth); err != nil {
+				return err
+			}
+		} else if w.visit != nil {
+			w.visit(w.bucket, e.key, e.value, base+int64(e.at))
 		}
 	}
 	return nil
 }
 
-// bucket follows a bucket's own tree: root page, sequence; root 0 means that a
-// leaf page follows in place.
-func (w *walk) bucket(id uint64, value []byte, depth int) error {
-	if len(value) < 16 || depth >= maxDepth {
-		return damage("leaf %d: bucket of %d bytes at depth %d", id, len(value), depth)
+// An element is one of a leaf.
+type element struct {
+	bucket     bool
+	key, value []byte
+	at         int // where the value stands in the page
+}
+
+func elementOf(page []byte, i int) (element, bool) {
+	at := pageHeaderSize + i*elementSize
+	if at+elementSize > len(page) {
+		return element{}, false
 	}
-	if root := binary.NativeEndian.Uint64(value); root != 0 {
+	flags, pos := binary.NativeEndian.Uint32(page[at:]), binary.NativeEndian.Uint32(page[at+4:])
+	ksize, vsize := binary.NativeEndian.Uint32(page[at+8:]), binary.NativeEndian.Uint32(page[at+12:])
+	both, ok := cut(page, at, pos, uint32(min(uint64(ksize)+uint64(vsize), 1<<31)))
+	if !ok || ksize == 0 {
+		return element{}, false
+	}
+	return element{flags&bucketFlag != 0, both[:ksize], both[ksize:], at + int(pos) + int(ksize)}, true
+}
+
+// down follows a bucket's own tree: root page, sequence; root 0 means that a
+// leaf page follows in place.
+func (w *walk) down(id uint64, e element, base int64, depth int) error {
+	if len(e.value) < bucketHeaderSize || depth >= maxDepth {
+		return damage("leaf %d: bucket of %d bytes at depth %d", id, len(e.value), depth)
+	}
+	above := w.bucket
+	w.bucket = e.key
+	defer func() { w.bucket = above }()
+	if w.visit != nil {
+		w.visit(e.key, nil, e.value[8:bucketHeaderSize], base+int64(e.at)+8) // its sequence
+	}
+	if root := binary.NativeEndian.Uint64(e.value); root != 0 {
 		return w.page(root, bounds{}, depth+1)
 	}
-	inline := value[16:]
+	inline := e.value[bucketHeaderSize:]
 	if len(inline) < pageHeaderSize || binary.NativeEndian.Uint16(inline[8:]) != leafFlag {
 		return damage("leaf %d: bucket in place", id)
 	}
-	return w.leaf(id, inline, bounds{}, depth+1)
+	return w.leaf(id, inline, base+int64(e.at)+bucketHeaderSize, bounds{}, depth+1)
 }
 
 // cut returns size bytes at pos, counted from the element at.

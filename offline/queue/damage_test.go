@@ -98,7 +98,9 @@ func TestDamageAnywhereIsSurvived(t *testing.T) {
 
 func FuzzCheckPages(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "queue")
-	must(f, create(path, Options{MaxSize: 1 << 20}))
+	o, err := Options{MaxSize: 1 << 20}.withDefaults()
+	must(f, err)
+	must(f, create(path, o))
 	small, err := os.ReadFile(path)
 	must(f, err)
 	small = small[:min(len(small), 16*pageSize)]
@@ -118,7 +120,14 @@ func FuzzCheckPages(f *testing.F) {
 
 func FuzzParseHeader(f *testing.F) {
 	e := Entry{ID: id(1), Seq: 7, Boot: 1, Class: offline.Today, Size: 4001}
-	f.Add(uint64(7), e.header())
+	if _, err := e.header(&keys{}); err == nil {
+		f.Fatal("sealed without a key")
+	}
+	k := keys{}
+	must(f, k.add(1, newKey()))
+	h, err := e.header(&k)
+	must(f, err)
+	f.Add(uint64(7), h)
 	f.Add(uint64(0), []byte{})
 	f.Fuzz(func(t *testing.T, seq uint64, b []byte) {
 		e, err := parseHeader(seq, b)

@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(crashWriter); path != "" {
 		writeUntilKilled(path)
 	}
+	if work := os.Getenv(childWork); work != "" {
+		children[work](os.Getenv(childPath))
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -296,11 +300,11 @@ func TestAfterAFailedCommitNothingIsAcknowledged(t *testing.T) {
 	stop()
 
 	var file *os.File
-	q, err := open(path, must1(t, Options{}), func(name string, flag int, mode os.FileMode) (*os.File, error) {
+	q, err := Open(path, Options{openFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		var err error
 		file, err = os.OpenFile(name, flag, mode)
 		return file, err
-	})
+	}})
 	must(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- q.Run(ctx) }()
@@ -311,7 +315,7 @@ func TestAfterAFailedCommitNothingIsAcknowledged(t *testing.T) {
 	if err := <-ended; !errors.Is(err, offline.ErrUnknown) {
 		t.Errorf("run: %v", err)
 	}
-	if err := q.Put(ctx, item(3, "s", 10)); !errors.Is(err, offline.ErrUnknown) || !errors.Is(q.Err(), offline.ErrUnknown) {
+	if err := q.Put(ctx, item(3, "s", 10)); !errors.Is(err, ErrStopped) || errors.Is(err, offline.ErrUnknown) || !errors.Is(q.Err(), offline.ErrUnknown) {
 		t.Errorf("the next put: %v; the queue says %v", err, q.Err())
 	}
 	q.Close()
@@ -320,13 +324,6 @@ func TestAfterAFailedCommitNothingIsAcknowledged(t *testing.T) {
 	if _, err := q.Find(id(1)); err != nil {
 		t.Errorf("what was acknowledged before: %v", err)
 	}
-}
-
-func must1(t testing.TB, o Options) Options {
-	t.Helper()
-	o, err := o.withDefaults()
-	must(t, err)
-	return o
 }
 
 func TestPutHeedsItsContextAndTheEndOfRun(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -14,15 +13,15 @@ import (
 
 // The buckets. Numbers in keys are big endian, so that order is numeric.
 var (
-	metaBucket    = []byte("meta")    // "schema", "boot" -> uint64
-	headBucket    = []byte("head")    // seq -> header
-	bodyBucket    = []byte("body")    // seq, chunk uint32 -> up to 2,000 bytes
-	streamBucket  = []byte("stream")  // stream, seq -> nothing; the least seq of a stream is its head
-	dueBucket     = []byte("due")     // class uint8, seq -> nothing; heads of streams only
-	idemBucket    = []byte("idem")    // id -> state uint8, seq, SHA-256 of the body
+	metaBucket    = []byte("meta")    // "schema", "boot" -> uint64; "key", epoch -> wrapped data key
+	itemBucket    = []byte("item")    // seq, part uint16 -> header (part 0), or up to 2,000 bytes of the body
 	parkedBucket  = []byte("parked")  // seq -> reason
-	receiptBucket = []byte("receipt") // seq -> id, receipt; the least seq is forgotten first
-	buckets       = [][]byte{metaBucket, headBucket, bodyBucket, streamBucket, dueBucket, idemBucket, parkedBucket, receiptBucket}
+	receiptBucket = []byte("receipt") // seq -> id, sum, receipt; the least seq is forgotten first
+	buckets       = [][]byte{metaBucket, itemBucket, parkedBucket, receiptBucket}
+
+	schemaKey = []byte("schema")
+	bootKey   = []byte("boot")
+	keyPrefix = []byte("key")
 )
 
 // A State is where an id stands.
@@ -35,16 +34,57 @@ const (
 	Finished                  // the bus has it; the receipt is kept for a while
 )
 
-// view is what the operations of one transaction share. Its counters take
+func (s State) String() string {
+	switch s {
+	case Queued:
+		return "queued"
+	case Parked:
+		return "parked"
+	case Finished:
+		return "finished"
+	}
+	return fmt.Sprintf("State(%d)", uint8(s))
+}
+
+// view is what the operations of one transaction share. What they change takes
 // effect with the commit.
 type view struct {
-	q      *Queue
-	room   int64 // pages
-	bytes  int   // written by this transaction
-	depth  Stats
-	dirty  bool  // something was written
-	ready  bool  // a head of a stream is new
-	failed error // a write was half done: the transaction must not be committed
+	q        *Queue
+	tx       *bolt.Tx
+	items    *bolt.Bucket
+	room     int64 // pages
+	bytes    int   // written by this transaction
+	receipts int
+	dirty    bool             // something was written
+	failed   error            // a write was half done: the transaction must not be committed
+	changes  []node           // in the order made
+	latest   map[string]*node // the last change of each id
+	tally    tally
+}
+
+// tally is what the operations of one transaction add to the counters.
+type tally struct{ delivered, duplicates int }
+
+func (q *Queue) newView(tx *bolt.Tx) *view {
+	q.index.mu.RLock()
+	receipts := q.index.count.receipts
+	q.index.mu.RUnlock()
+	v := &view{q: q, tx: tx, items: tx.Bucket(itemBucket), room: q.room.Load(), receipts: receipts, latest: map[string]*node{}}
+	v.items.FillPercent = 1 // all but only ever appended to
+	return v
+}
+
+// node tells where an id stands, as the operations so far have left it.
+func (v *view) node(id string) (n node, ok bool) {
+	if n := v.latest[id]; n != nil {
+		return *n, n.state != 0
+	}
+	return v.q.index.get(id)
+}
+
+func (v *view) change(n node) {
+	v.changes = append(v.changes, n)
+	v.latest[n.id] = &n
 }
 
 // write runs steps that must all succeed. The caller has checked everything.
@@ -59,167 +99,154 @@ func (v *view) write(steps ...func() error) error {
 	return nil
 }
 
-func (v *view) put(tx *bolt.Tx, e Entry, body []byte) error {
-	if _, _, sum, ok := lookUp(tx, e.ID); ok {
-		if sum != e.sum {
+func (v *view) put(e Entry, body []byte) error {
+	if n, ok := v.node(e.ID); ok {
+		if n.sum != e.sum {
 			return offline.ErrConflict
 		}
+		v.tally.duplicates++
 		return nil
 	}
 	if pagesFor(e.Size) > v.room {
 		return offline.ErrFull
 	}
-	heads := tx.Bucket(headBucket)
-	heads.FillPercent = 0.9 // only ever appended to
-	first := headOf(tx, e.stream) == 0
-	err := v.write(
-		func() (err error) { e.Seq, err = heads.NextSequence(); return err },
-		func() error { return heads.Put(seqKey(e.Seq), e.header()) },
-		func() error { return putBody(tx, e.Seq, body) },
-		func() error { return tx.Bucket(streamBucket).Put(streamKey(e), nil) },
-		func() error { return tx.Bucket(idemBucket).Put([]byte(e.ID), idemValue(Queued, e)) },
-		func() error {
-			if !first {
-				return nil
-			}
-			return tx.Bucket(dueBucket).Put(dueKey(e), nil)
-		},
-	)
 	v.room -= pagesFor(e.Size)
 	v.bytes += e.Size
-	v.depth.Queued++
-	v.depth.Bytes += int64(e.Size)
-	v.ready = v.ready || first
-	return err
+	return v.write(
+		func() (err error) { e.Seq, err = v.items.NextSequence(); return err },
+		func() error { return v.putHeader(e) },
+		func() error { return putBody(v.items, e.Seq, body) },
+		func() error { v.change(e.node(Queued)); return nil },
+	)
 }
 
-func (v *view) sending(tx *bolt.Tx, id string) error {
-	e, err := queued(tx, id)
+func (v *view) putHeader(e Entry) error {
+	h, err := e.header(&v.q.keys)
 	if err != nil {
 		return err
 	}
-	e.MaybeSent = true
+	return v.items.Put(itemKey(e.Seq, 0), h)
+}
+
+// entry returns an item that is in the state, and its header.
+func (v *view) entry(id string, s State) (Entry, node, []byte, error) {
+	n, ok := v.node(id)
+	if !ok || n.state != s {
+		return Entry{}, n, nil, offline.ErrNotFound
+	}
+	h := v.items.Get(itemKey(n.seq, 0))
+	e, err := parseHeader(n.seq, h)
+	return e, n, bytes.Clone(h), err
+}
+
+func (v *view) sending(id string) error {
+	e, n, h, err := v.entry(id, Queued)
+	if err != nil {
+		return err
+	}
+	e.MaybeSent, n.sent = true, true
 	e.Attempts++
-	return v.write(func() error { return tx.Bucket(headBucket).Put(seqKey(e.Seq), e.header()) })
-}
-
-func (v *view) done(tx *bolt.Tx, id string, receipt []byte) error {
-	e, err := queued(tx, id)
-	if err != nil {
-		if state, _, _, ok := lookUp(tx, id); ok && state == Finished {
-			return nil // told twice
-		}
-		return err
-	}
-	v.depth.Queued--
-	v.depth.Bytes -= int64(e.Size)
-	v.depth.Receipts++
 	return v.write(
-		func() error { return v.leaveStream(tx, e) },
-		func() error { return tx.Bucket(headBucket).Delete(seqKey(e.Seq)) },
-		func() error { return deleteBody(tx, e) },
-		func() error { return tx.Bucket(idemBucket).Put([]byte(id), idemValue(Finished, e)) },
-		func() error {
-			return tx.Bucket(receiptBucket).Put(seqKey(e.Seq), append([]byte(id), receipt...))
-		},
-		func() error { return v.forgetOldest(tx) },
+		func() error { return v.items.Put(itemKey(e.Seq, 0), e.mark(h)) },
+		func() error { v.change(n); return nil },
 	)
 }
 
-func (v *view) park(tx *bolt.Tx, id, reason string) error {
-	e, err := queued(tx, id)
+func (v *view) done(id string, receipt []byte) error {
+	n, ok := v.node(id)
+	switch {
+	case ok && n.state == Finished:
+		return nil // told twice
+	case !ok || n.state != Queued:
+		return offline.ErrNotFound
+	}
+	e := Entry{ID: id, Seq: n.seq, Size: n.size, sum: n.sum}
+	r, err := e.receipt(&v.q.keys, v.q.boot, receipt)
 	if err != nil {
 		return err
 	}
-	v.depth.Queued--
-	v.depth.Parked++
+	n.state, n.epoch, n.size = Finished, v.q.boot, 0
+	v.receipts++
+	v.tally.delivered++
 	return v.write(
-		func() error { return v.leaveStream(tx, e) },
-		func() error { return tx.Bucket(idemBucket).Put([]byte(id), idemValue(Parked, e)) },
-		func() error { return tx.Bucket(parkedBucket).Put(seqKey(e.Seq), []byte(reason)) },
+		func() error { return deleteItem(v.items, e.Seq, e.Size) },
+		func() error { return v.tx.Bucket(receiptBucket).Put(seqKey(e.Seq), r) },
+		func() error { v.change(n); return nil },
+		v.forgetOldest,
 	)
 }
 
-// leaveStream takes e out of its stream and makes the next one due.
-func (v *view) leaveStream(tx *bolt.Tx, e Entry) error {
-	if err := tx.Bucket(streamBucket).Delete(streamKey(e)); err != nil {
-		return err
+func (v *view) park(id, reason string) error {
+	n, ok := v.node(id)
+	switch {
+	case !ok || n.state != Queued:
+		return offline.ErrNotFound
+	case n.sent && reason == offline.ReasonExpired:
+		return fmt.Errorf("expire what may have been sent: %w", ErrItem)
 	}
-	if err := tx.Bucket(dueBucket).Delete(dueKey(e)); err != nil {
-		return err
-	}
-	next := headOf(tx, e.stream)
-	if next == 0 {
-		return nil
-	}
-	n, err := parseHeader(next, tx.Bucket(headBucket).Get(seqKey(next)))
+	n.state = Parked
+	return v.write(
+		func() error { return v.tx.Bucket(parkedBucket).Put(seqKey(n.seq), closed([]byte(reason))) },
+		func() error { v.change(n); return nil },
+	)
+}
+
+// requeue puts a parked item back where it stood in its stream.
+func (v *view) requeue(id string) error {
+	e, n, _, err := v.entry(id, Parked)
 	if err != nil {
 		return err
 	}
-	v.ready = true
-	return tx.Bucket(dueBucket).Put(dueKey(n), nil)
+	if _, err := body(v.items, e); err != nil {
+		return err
+	}
+	n.state = Queued
+	return v.write(
+		func() error { return v.tx.Bucket(parkedBucket).Delete(seqKey(n.seq)) },
+		func() error { v.change(n); return nil },
+	)
+}
+
+// release lets a stream go on past a parked item that blocks it.
+func (v *view) release(id string) error {
+	e, n, h, err := v.entry(id, Parked)
+	if err != nil {
+		return err
+	}
+	e.Refused, n.blocks = offline.Skip, false
+	return v.write(
+		func() error { return v.items.Put(itemKey(e.Seq, 0), e.mark(h)) },
+		func() error { v.change(n); return nil },
+	)
 }
 
 // forgetOldest keeps the receipts within their bound.
-func (v *view) forgetOldest(tx *bolt.Tx) error {
-	receipts := tx.Bucket(receiptBucket)
-	for ; v.depth.Receipts > v.q.opts.MaxReceipts; v.depth.Receipts-- {
+func (v *view) forgetOldest() error {
+	receipts := v.tx.Bucket(receiptBucket)
+	for ; v.receipts > v.q.opts.MaxReceipts; v.receipts-- {
 		k, r := receipts.Cursor().First()
-		if err := tx.Bucket(idemBucket).Delete(bytes.Clone(r[:idSize])); err != nil {
+		n, err := parseReceipt(binary.BigEndian.Uint64(k), r)
+		if err != nil {
 			return err
 		}
 		if err := receipts.Delete(bytes.Clone(k)); err != nil {
 			return err
 		}
+		v.change(node{id: n.id})
 	}
 	return nil
 }
 
-// queued returns the entry of an id that is waiting for delivery.
-func queued(tx *bolt.Tx, id string) (Entry, error) {
-	state, seq, _, ok := lookUp(tx, id)
-	if !ok || state != Queued {
-		return Entry{}, offline.ErrNotFound
-	}
-	return parseHeader(seq, tx.Bucket(headBucket).Get(seqKey(seq)))
-}
-
-func lookUp(tx *bolt.Tx, id string) (state State, seq uint64, sum [sha256.Size]byte, ok bool) {
-	b := tx.Bucket(idemBucket).Get([]byte(id))
-	if len(b) != 1+8+sha256.Size {
-		return 0, 0, sum, false
-	}
-	copy(sum[:], b[9:])
-	return State(b[0]), binary.BigEndian.Uint64(b[1:]), sum, true
-}
-
-// headOf returns the sequence number of the stream's first item; 0: none.
-func headOf(tx *bolt.Tx, stream [sha256.Size]byte) uint64 {
-	k, _ := tx.Bucket(streamBucket).Cursor().Seek(stream[:])
-	if len(k) != sha256.Size+8 || !bytes.HasPrefix(k, stream[:]) {
-		return 0
-	}
-	return binary.BigEndian.Uint64(k[sha256.Size:])
-}
-
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
-func streamKey(e Entry) []byte { return binary.BigEndian.AppendUint64(bytes.Clone(e.stream[:]), e.Seq) }
-
-func dueKey(e Entry) []byte { return binary.BigEndian.AppendUint64([]byte{byte(e.Class)}, e.Seq) }
-
-func chunkKey(seq uint64, n int) []byte { return binary.BigEndian.AppendUint32(seqKey(seq), uint32(n)) }
-
-func idemValue(s State, e Entry) []byte {
-	b := binary.BigEndian.AppendUint64([]byte{byte(s)}, e.Seq)
-	return append(b, e.sum[:]...)
+func itemKey(seq uint64, part int) []byte {
+	return binary.BigEndian.AppendUint16(seqKey(seq), uint16(part))
 }
 
-func putBody(tx *bolt.Tx, seq uint64, body []byte) error {
-	b := tx.Bucket(bodyBucket)
-	for n := 0; len(body) > 0; n++ {
+func putBody(items *bolt.Bucket, seq uint64, body []byte) error {
+	for part := 1; len(body) > 0; part++ {
 		size := min(chunkSize, len(body))
-		if err := b.Put(chunkKey(seq, n), body[:size]); err != nil {
+		if err := items.Put(itemKey(seq, part), body[:size]); err != nil {
 			return err
 		}
 		body = body[size:]
@@ -227,54 +254,73 @@ func putBody(tx *bolt.Tx, seq uint64, body []byte) error {
 	return nil
 }
 
-func deleteBody(tx *bolt.Tx, e Entry) error {
-	b := tx.Bucket(bodyBucket)
-	for n := range chunksFor(e.Size) {
-		if err := b.Delete(chunkKey(e.Seq, n)); err != nil {
+func deleteItem(items *bolt.Bucket, seq uint64, size int) error {
+	for part := range chunksFor(size) + 1 {
+		if err := items.Delete(itemKey(seq, part)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// body reads what putBody wrote.
+func body(items *bolt.Bucket, e Entry) ([]byte, error) {
+	b := make([]byte, 0, e.Size)
+	for part := range chunksFor(e.Size) {
+		b = append(b, items.Get(itemKey(e.Seq, part+1))...)
+	}
+	if sha256.Sum256(b) != e.sum {
+		return nil, damage("body of %d bytes", len(b))
+	}
+	return b, nil
+}
+
 // Load returns the item's sealed body. ErrDamaged: the disk did not give back
-// what was stored.
+// what was stored. offline.ErrNotFound: it has been finished meanwhile.
 func (q *Queue) Load(e Entry) ([]byte, error) {
-	body := make([]byte, 0, e.Size)
-	err := q.db.View(func(tx *bolt.Tx) error {
-		b := tx.Bucket(bodyBucket)
-		for n := range chunksFor(e.Size) {
-			body = append(body, b.Get(chunkKey(e.Seq, n))...)
+	var b []byte
+	err := q.view(func(tx *bolt.Tx) (err error) {
+		items := tx.Bucket(itemBucket)
+		if items.Get(itemKey(e.Seq, 0)) == nil {
+			return offline.ErrNotFound
 		}
-		return nil
+		b, err = body(items, e)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", e.ID, err)
 	}
-	if sha256.Sum256(body) != e.sum {
-		return nil, fmt.Errorf("load %s: body of %d bytes: %w", e.ID, len(body), ErrDamaged)
-	}
-	return body, nil
+	return b, nil
 }
 
-// Heads calls visit with the head of every stream, by class and then by order
-// of Put, until visit returns false. visit must not call the queue.
+// Heads calls visit with the head of every stream that is not held back, by
+// class with ageing (see Ageing) and by order of Put, until visit returns
+// false. visit must not call the queue.
 func (q *Queue) Heads(visit func(Entry) bool) error {
-	return q.db.View(func(tx *bolt.Tx) error {
-		heads := tx.Bucket(headBucket)
-		c := tx.Bucket(dueBucket).Cursor()
-		for k, _ := c.First(); k != nil; k, _ = c.Next() {
-			seq := binary.BigEndian.Uint64(k[1:])
-			e, err := parseHeader(seq, heads.Get(seqKey(seq)))
-			if err != nil {
-				return err
+	const most = 64
+	for from := 0; ; from += most {
+		seqs := q.index.heads(from, most)
+		more := true
+		err := q.view(func(tx *bolt.Tx) error {
+			for _, seq := range seqs {
+				h := tx.Bucket(itemBucket).Get(itemKey(seq, 0))
+				if h == nil || tx.Bucket(parkedBucket).Get(seqKey(seq)) != nil {
+					continue // left since the index was read
+				}
+				e, err := readHeader(&q.keys, seq, h)
+				if err != nil {
+					return err
+				}
+				if more = visit(e); !more {
+					return nil
+				}
 			}
-			if !visit(e) {
-				return nil
-			}
+			return nil
+		})
+		if err != nil || !more || len(seqs) < most {
+			return err
 		}
-		return nil
-	})
+	}
 }
 
 // A Found is what Find returns.
@@ -282,49 +328,53 @@ type Found struct {
 	Entry          // with Finished only ID and Seq
 	State   State  //
 	Reason  string // with Parked
-	Receipt []byte // with Finished
+	Receipt []byte // with Finished; nil when its key is not to be had
 }
 
 // Find tells where an id stands. offline.ErrNotFound: the queue does not hold
 // it, or has forgotten its receipt.
 func (q *Queue) Find(id string) (Found, error) {
+	n, ok := q.index.get(id)
+	if !ok {
+		return Found{}, fmt.Errorf("find %s: %w", id, offline.ErrNotFound)
+	}
 	var f Found
-	err := q.db.View(func(tx *bolt.Tx) error {
-		state, seq, _, ok := lookUp(tx, id)
-		if !ok {
-			return offline.ErrNotFound
-		}
-		f.State = state
-		if state == Finished {
-			f.ID, f.Seq = id, seq
-			f.Receipt = bytes.Clone(tx.Bucket(receiptBucket).Get(seqKey(seq))[idSize:])
-			return nil
-		}
-		f.Reason = string(tx.Bucket(parkedBucket).Get(seqKey(seq)))
-		var err error
-		f.Entry, err = parseHeader(seq, tx.Bucket(headBucket).Get(seqKey(seq)))
-		return err
-	})
+	err := q.view(func(tx *bolt.Tx) (err error) { f, err = q.found(tx, id, n.seq); return err })
 	if err != nil {
 		return Found{}, fmt.Errorf("find %s: %w", id, err)
 	}
 	return f, nil
 }
 
-// oldest is when the oldest queued item was put.
-func (q *Queue) oldest() (time.Time, error) {
-	var at time.Time
-	err := q.db.View(func(tx *bolt.Tx) error {
-		c := tx.Bucket(headBucket).Cursor()
-		for k, h := c.First(); k != nil; k, h = c.Next() {
-			if tx.Bucket(parkedBucket).Get(k) != nil {
-				continue
+// found reads from the file where an id stands: the index gave no more than its
+// number, which never changes, because the file may be a commit ahead of it.
+func (q *Queue) found(tx *bolt.Tx, id string, seq uint64) (f Found, err error) {
+	if h := tx.Bucket(itemBucket).Get(itemKey(seq, 0)); h != nil {
+		f.State = Queued
+		if reason := tx.Bucket(parkedBucket).Get(seqKey(seq)); reason != nil {
+			clear, ok := opened(reason)
+			if !ok {
+				return f, damage("parked %d", seq)
 			}
-			e, err := parseHeader(binary.BigEndian.Uint64(k), h)
-			at = e.Created
-			return err
+			f.State, f.Reason = Parked, string(clear)
 		}
-		return nil
-	})
-	return at, err
+		f.Entry, err = readHeader(&q.keys, seq, h)
+		return f, err
+	}
+	r := tx.Bucket(receiptBucket).Get(seqKey(seq))
+	if r == nil {
+		return f, offline.ErrNotFound
+	}
+	n, err := parseReceipt(seq, r)
+	if err != nil {
+		return f, err
+	}
+	f.State, f.ID, f.Seq, f.sum = Finished, id, seq, n.sum
+	end := len(r) - 4
+	plain, known, err := q.keys.open(n.epoch, r[receiptSealed:end], receiptData(seq, r))
+	if known && err != nil {
+		return f, damage("receipt %d: seal", seq)
+	}
+	f.Receipt, f.Sealed = plain, !known
+	return f, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -16,6 +17,8 @@ import (
 //   - no timer: a lone Put pays for its own two syncs and for nothing else;
 //   - an operation checks everything before it writes anything, so that one that
 //     fails leaves no trace in the transaction that it shares;
+//   - the file has blocks on the disk for every page that a commit may write
+//     (disk.go), so that a full disk is met before a commit and never in it;
 //   - a failed commit has an unknown outcome for everybody in it. Nothing is
 //     acknowledged after that, because bbolt's free list and the disk may differ.
 const (
@@ -25,26 +28,40 @@ const (
 
 // An op is one change, handed to the writer.
 type op struct {
-	apply  func(*bolt.Tx, *view) error
-	answer chan error // one slot
+	apply  func(*view) error
+	alone  func() error // instead of apply: work on the file between two commits
+	size   int          // bytes of body that it may write
+	answer chan error   // one slot
 }
 
-// do hands a change to the writer and waits for its outcome.
-func (q *Queue) do(ctx context.Context, apply func(*bolt.Tx, *view) error) error {
-	if err := q.Err(); err != nil {
-		return err
+// do hands a change to the writer and waits for its outcome. What was never
+// handed over is plainly refused; what was, and is not answered before ctx
+// ends, is offline.ErrUnknown.
+func (q *Queue) do(ctx context.Context, o op) error {
+	if q.opts.readOnly {
+		return ErrReadOnly
 	}
-	o := &op{apply: apply, answer: make(chan error, 1)}
+	if q.Err() != nil {
+		return ErrStopped
+	}
+	o.answer = make(chan error, 1)
 	select {
-	case q.ops <- o:
-		return <-o.answer
+	case q.ops <- &o:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-q.stopped:
-		if err := q.Err(); err != nil {
-			return err
-		}
 		return ErrStopped
+	}
+	select {
+	case err := <-o.answer:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-o.answer: // both at once: what is known counts
+		return err
+	default:
+		return fmt.Errorf("%w: %w", offline.ErrUnknown, ctx.Err())
 	}
 }
 
@@ -62,6 +79,7 @@ func (q *Queue) Run(ctx context.Context) error {
 				q.opts.Log.Error("commit of unknown outcome", "err", err)
 				return err
 			}
+			q.reserve(0)
 		}
 	}
 }
@@ -90,8 +108,19 @@ func (q *Queue) gather(first *op) []*op {
 // commit carries out the batch and answers everyone in it. Its error is sticky.
 func (q *Queue) commit(batch []*op) error {
 	for len(batch) > 0 {
+		if batch[0].alone != nil {
+			batch[0].answer <- batch[0].alone()
+			batch = batch[1:]
+			if err := q.Err(); err != nil {
+				answer(batch, err)
+				return err
+			}
+			continue
+		}
 		n, errs, err := q.transact(batch)
 		switch {
+		case errors.Is(err, berrors.ErrMaxSizeReached) && q.reserve(maxBatchBytes/pageSize):
+			continue // with more room
 		case errors.Is(err, berrors.ErrMaxSizeReached) && n > 1:
 			// Acknowledgements must not fail for a Put that shares their commit.
 			if err := q.oneByOne(batch[:n]); err != nil {
@@ -141,37 +170,50 @@ func (q *Queue) breakDown(err error) error {
 // allow. A nil error means that they are synced; berrors.ErrMaxSizeReached that
 // nothing was written; any other error that nobody knows.
 func (q *Queue) transact(batch []*op) (n int, errs []error, err error) {
+	var pages int64
+	for _, o := range batch {
+		pages += pagesFor(min(o.size, maxBatchBytes))
+	}
+	q.reserve(min(pages, 2*maxBatchBytes/pageSize))
 	tx, err := q.db.Begin(true)
 	if err != nil {
 		return 0, nil, err
 	}
-	v := &view{q: q, room: q.room.Load(), depth: q.counters()}
-	for n < len(batch) && v.bytes < maxBatchBytes {
-		errs = append(errs, batch[n].apply(tx, v))
-		n++
-		if v.failed != nil {
-			return n, nil, errors.Join(v.failed, tx.Rollback())
+	var v *view
+	err = guard(func() error {
+		v = q.newView(tx)
+		for n < len(batch) && v.bytes < maxBatchBytes && batch[n].alone == nil {
+			errs = append(errs, batch[n].apply(v))
+			n++
+			if v.failed != nil {
+				return v.failed
+			}
+		}
+		if !v.dirty {
+			return nil
+		}
+		started := time.Now()
+		err := tx.Commit()
+		q.latency.add(time.Since(started))
+		return err
+	})
+	if err != nil || !v.dirty { // v is nil only with an error
+		if e := guard(tx.Rollback); !errors.Is(e, berrors.ErrTxClosed) {
+			err = errors.Join(err, e)
 		}
 	}
-	if !v.dirty {
-		return n, errs, tx.Rollback()
-	}
-	if err := tx.Commit(); err != nil {
+	if err != nil {
 		return n, nil, err
 	}
+	ready := q.index.apply(v.changes)
 	q.mu.Lock()
-	q.depth = v.depth
+	q.tally.delivered += v.tally.delivered
+	q.tally.duplicates += v.tally.duplicates
 	q.mu.Unlock()
-	if v.ready {
+	if ready {
 		q.ring()
 	}
 	return n, errs, q.measure()
-}
-
-func (q *Queue) counters() Stats {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.depth
 }
 
 // ring tells the courier that something may be ready.
@@ -182,20 +224,9 @@ func (q *Queue) ring() {
 	}
 }
 
-// measure computes the room that is left: pages below nine tenths of what bbolt
-// may grow to. The last tenth belongs to acknowledgements, which need a few
-// fresh pages before they can free many.
-func (q *Queue) measure() error {
-	var high int64
-	if err := q.db.View(func(tx *bolt.Tx) error {
-		high = tx.Size() / pageSize
-		return nil
-	}); err != nil {
-		return err
-	}
-	s := q.db.Stats()
-	used := high - int64(s.FreePageN+s.PendingPageN)
-	limit := (q.opts.MaxSize - int64(q.db.AllocSize)) / pageSize * 9 / 10
-	q.room.Store(limit - used)
-	return nil
+// view reads the file.
+func (q *Queue) view(read func(*bolt.Tx) error) error {
+	q.swap.RLock()
+	defer q.swap.RUnlock()
+	return guard(func() error { return q.db.View(read) })
 }

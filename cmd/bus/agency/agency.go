@@ -162,7 +162,8 @@ func (a *Agencies) Decide(d request.Draft, now time.Time) (Decision, error) {
 	switch {
 	case !ok:
 		return Decision{Reason: ReasonUnknownPerson}, nil
-	case d.Holder.DocumentNumber != p.DocumentNumber:
+	case d.Holder.DocumentNumber != p.DocumentNumber && (len(d.Evidence.SOD) > 0 || d.Holder.DocumentNumber != "" || d.Login.Means == ""):
+		// who came without a card has been named by a means, perhaps without a document
 		return Decision{Reason: ReasonHolderMismatch}, nil
 	case !p.HasContract():
 		return Decision{Reason: ReasonNoContract}, nil

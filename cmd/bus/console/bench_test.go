@@ -25,7 +25,7 @@ import (
 	"time"
 
 	"kosk/cmd/bus/agency"
-	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 	"kosk/cmd/bus/stats"
@@ -82,7 +82,7 @@ func open(t *testing.T) *bench {
 	dir := t.TempDir()
 	b := &bench{t: t, dir: dir, log: &lockedBuffer{}, stations: map[string]*http.Client{}, keys: map[string]*ecdsa.PrivateKey{}}
 	reg := must(registry.Open(dir))(t)
-	book := must(ledger.OpenFile(filepath.Join(dir, "ledger")))(t)
+	book := must(jetstream.Open(t.Context(), jetstream.Config{Dir: filepath.Join(dir, "ledger"), Log: slog.New(slog.DiscardHandler)}))(t)
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
 	bus := must(server.New(t.Context(), server.Config{
 		Registry: reg, Ledger: book, Log: log, Dialect: server.DialectNew,

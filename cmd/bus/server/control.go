@@ -75,6 +75,9 @@ func (s *Server) control() http.Handler {
 		s.ClearFaults()
 		writeJSON(w, http.StatusOK, s.faults.list())
 	})
+	if s.Approvals != nil {
+		mux.Handle("POST /phone", s.Approvals)
+	}
 	return mux
 }
 

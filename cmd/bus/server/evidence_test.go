@@ -9,28 +9,42 @@ import (
 	"testing"
 	"time"
 
+	"kosk/cmd/bus/agency"
 	"kosk/device/identity"
 	"kosk/device/request"
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/vcard"
 )
 
 // An issuer is a state with its cards, and the bundle that a bus knows it by.
+// newPhones is a provider of phones.
+func newPhones(t *testing.T) *agency.Approvals {
+	t.Helper()
+	phones, err := agency.OpenApprovals(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return phones
+}
+
 type issuer struct {
 	pki    *vcard.PKI
 	bundle string
 }
 
-func newIssuer(t *testing.T, version int) issuer {
+// newIssuer makes a state and a bundle of it, and of the provider of phones.
+func newIssuer(t *testing.T, version int, phones *agency.Approvals) issuer {
 	t.Helper()
+	person, word := phones.Trust()
 	pki, err := vcard.NewPKI()
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "trust.json")
 	err = identity.WriteBundle(path, identity.Bundle{
-		Version: version, Issued: time.Now(), Development: true, Anchors: pki.Bundle(),
+		Version: version, Issued: time.Now(), Development: true, Anchors: pki.Bundle(), Persons: [][]byte{person}, Providers: [][]byte{word},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -41,10 +55,7 @@ func newIssuer(t *testing.T, version int) issuer {
 // read reads Aygün's card over the project's own reader code.
 func (i issuer) read(t *testing.T, p vcard.Profile) *card.Chip {
 	t.Helper()
-	c, err := vcard.New(i.pki, vcard.Person{
-		FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", Sex: 'F', DocumentNumber: "AA1234567", CAN: "123456",
-		BirthDate: time.Date(1990, 5, 12, 0, 0, 0, 0, time.UTC), Expires: time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC),
-	}, p)
+	c, err := vcard.New(i.pki, cardtest.Aygun(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +80,9 @@ func evidence(c *card.Chip) request.Evidence {
 }
 
 func TestEvidence(t *testing.T) {
-	state, stranger := newIssuer(t, 1), newIssuer(t, 1)
-	b := open(t, t.TempDir())
+	phones := newPhones(t)
+	state, stranger := newIssuer(t, 1, phones), newIssuer(t, 1, phones)
+	b := open(t, t.TempDir(), func(c *Config) { c.Approvals = phones })
 	if _, err := b.Registry.SetTrust(state.bundle, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +106,10 @@ func TestEvidence(t *testing.T) {
 		{"no key in the chip", state, vcard.Profile{NoActive: true}, "authentic", none, ""},
 		{"nothing claimed, nothing read", state, vcard.Profile{}, "", func(d *request.Draft) { d.Evidence = request.Evidence{} }, ""},
 		{"no key in the chip, genuine claimed", state, vcard.Profile{NoActive: true}, "genuine", none, reasonEvidenceLessAssured},
-		{"no key in the chip, holder verified claimed", state, vcard.Profile{NoActive: true}, "holder_verified", none, reasonEvidenceLessAssured},
+		{"no key in the chip, holder verified", state, vcard.Profile{NoActive: true}, "holder_verified", none, ""},
+		{"holder verified without a chip", state, vcard.Profile{}, "holder_verified", func(d *request.Draft) { d.Evidence = request.Evidence{} }, ""},
+		{"holder verified without a login", state, vcard.Profile{}, "holder_verified", func(d *request.Draft) { d.Login = request.Proof{} }, reasonEvidenceLessAssured},
+		{"genuine without a login", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Login = request.Proof{} }, reasonBadProof},
 		{"nothing read", state, vcard.Profile{}, "genuine", func(d *request.Draft) { d.Evidence = request.Evidence{} }, reasonEvidenceMissing},
 		{"no such assurance", state, vcard.Profile{}, "certain", none, reasonEvidenceBadAssurance},
 		{"a copy", state, vcard.Profile{Cloned: true}, "genuine", none, reasonEvidenceClone},
@@ -117,6 +132,7 @@ func TestEvidence(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := draftOf(k, 0)
 			d.Assurance, d.Evidence = tt.claimed, evidence(tt.from.read(t, tt.profile))
+			d.Login = k.login(agency.Population()[0], request.UseLogin)
 			tt.change(&d)
 			resp, v := k.ask(http.MethodPut, path(d), k.seal(d))
 			switch {
@@ -146,7 +162,7 @@ func TestWithoutABundleNothingIsChecked(t *testing.T) {
 }
 
 func TestTrustBundleIsServedAndNeverGoesBack(t *testing.T) {
-	one, two := newIssuer(t, 1), newIssuer(t, 2)
+	one, two := newIssuer(t, 1, newPhones(t)), newIssuer(t, 2, newPhones(t))
 	b := open(t, t.TempDir())
 	k := b.station("KIOSK-001")
 	if resp, v := k.ask(http.MethodGet, base+"/v1/trust", nil); resp.StatusCode != http.StatusNotFound || v["reason"] != reasonNoTrust {

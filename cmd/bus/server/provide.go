@@ -223,6 +223,11 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 		m.person, m.purpose = s.person(draft.Holder.FIN), draft.Service
 		m.evidence, reason, err = s.examine(draft, time.Now())
 	}
+	if err == nil && reason == "" {
+		if err = s.checkProofs(draft); errors.Is(err, errProof) {
+			reason, err = reasonBadProof, nil
+		}
+	}
 	if err != nil {
 		s.Log.Error("registry failed", "err", err)
 		s.xroadError(m, http.StatusInternalServerError, errInternal, "registry")
@@ -397,6 +402,12 @@ func waitOf(text string) (time.Duration, bool) {
 // lookup asks an agency a question that changes nothing. Whose data it is about
 // is remembered whatever comes of it.
 func (s *Server) lookup(m *message, service string) {
+	if s.Approvals.Serves(service) {
+		m.call = "approval"
+		a := s.Approvals.Answer(m.req.Context(), m.station, service, m.body)
+		writeJSON(m, a.Status, a.Body)
+		return
+	}
 	if !agency.Answers(service) && service != LookupAccessLog {
 		writeReason(m, http.StatusNotFound, agency.ReasonUnknownService)
 		return

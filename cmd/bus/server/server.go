@@ -41,6 +41,8 @@ type Config struct {
 	Told       func(Telling)  // gets every report of a station; must be quick; may be nil
 	Answered   func(Answer)   // gets how every call ended; must be quick; may be nil
 	Spans      Spans          // follow calls and steps; may be nil
+
+	Approvals *agency.Approvals // the simulated provider of phones; may be nil
 }
 
 // A Provider is the subsystem that the kiosks' service belongs to.

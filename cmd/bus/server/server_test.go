@@ -28,6 +28,7 @@ import (
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 	"kosk/device/request"
 )
@@ -68,7 +69,7 @@ func open(t testing.TB, dir string, change ...func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book, err := ledger.OpenFile(filepath.Join(dir, "ledger"))
+	book, err := jetstream.Open(t.Context(), jetstream.Config{Dir: filepath.Join(dir, "ledger"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +349,7 @@ func TestCertificateFromRequestToOutcome(t *testing.T) {
 	}
 }
 
-func unbase64(t *testing.T, v any) []byte {
+func unbase64(t testing.TB, v any) []byte {
 	t.Helper()
 	s, _ := v.(string)
 	b, err := base64.StdEncoding.DecodeString(s)

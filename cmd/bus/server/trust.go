@@ -66,9 +66,15 @@ func (s *Server) examine(d request.Draft, now time.Time) (says, reason string, e
 			return "", reasonEvidenceBadAssurance, nil
 		}
 	}
+	// A login verifies its holder, with a chip or without one: checkProofs looks at
+	// every login that there is.
+	verified := claimed == identity.HolderVerified && d.Login.Means != ""
 	chip := d.Evidence.Chip()
 	if chip == nil {
-		if claimed > 0 {
+		switch {
+		case verified:
+			return claimed.String(), "", nil
+		case claimed > 0:
 			return "", reasonEvidenceMissing, nil
 		}
 		return "none", "", nil
@@ -87,14 +93,13 @@ func (s *Server) examine(d request.Draft, now time.Time) (says, reason string, e
 	if err != nil {
 		return "", reasonEvidenceUnreadable, nil
 	}
-	// A holder's PIN leaves no evidence here: the kiosk's word stands for that step.
-	if claimed > h.Assurance && (claimed != identity.HolderVerified || h.Assurance < identity.Genuine) {
+	if claimed > h.Assurance && !verified {
 		return "", reasonEvidenceLessAssured, nil
 	}
 	if h.FIN != d.Holder.FIN || h.DocumentNumber != d.Holder.DocumentNumber {
 		return "", reasonEvidenceOtherHolder, nil
 	}
-	return h.Assurance.String(), "", nil
+	return max(h.Assurance, claimed).String(), "", nil
 }
 
 // trust hands out the bundle as the operator signed it: who takes it checks that

@@ -74,9 +74,7 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 	if r.PKI, err = vcard.NewPKI(icao.KeyKinds()...); err != nil {
 		return r, err
 	}
-	if err := identity.WriteBundle(filepath.Join(r.State(), "trust.json"), identity.Bundle{
-		Version: 1, Issued: time.Now(), Development: true, Anchors: r.PKI.Bundle(),
-	}); err != nil {
+	if err := r.trust(); err != nil {
 		return r, err
 	}
 	if r.Slot, err = vcard.OpenSlot(ctx, filepath.Join(o.Dir, "pcsc"), o.Log); err != nil {
@@ -92,6 +90,33 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 		return r, err
 	}
 	return r, r.Configure("")
+}
+
+// trust writes whom the kiosk believes, and the bus with it: the virtual state's
+// cards, and the simulated provider's phones.
+func (r *Rig) trust() error {
+	approvals, err := agency.OpenApprovals(r.busDir())
+	if err != nil {
+		return err
+	}
+	person, provider := approvals.Trust()
+	return identity.WriteBundle(r.bundle(), identity.Bundle{
+		Version: 1, Issued: time.Now(), Development: true, Anchors: r.PKI.Bundle(),
+		Persons: [][]byte{r.PKI.People(), person}, Providers: [][]byte{provider},
+	})
+}
+
+func (r *Rig) bundle() string { return filepath.Join(r.State(), "trust.json") }
+
+// Phone approves, or refuses, what the phone of a person of the population asks,
+// and returns the code that the phone shows.
+func (r *Rig) Phone(fin string, approve bool) (code string, err error) {
+	do := "refuse"
+	if approve {
+		do = "approve"
+	}
+	out, err := output(r.ctx, r.program("bus"), "phone", do, "--fin", fin, "--dir", r.busDir())
+	return strings.TrimSpace(out), err
 }
 
 // State is the kiosk's own folder.
@@ -115,7 +140,7 @@ func (r *Rig) startBus() error {
 	}
 	var err error
 	r.bus, err = start(r.ctx, "bus", filepath.Join(r.Out, "bus.err"), nil, r.program("bus"), "serve",
-		"--dir", r.busDir(), "--listen", "127.0.0.1:0", "--port-file", portFile, "--log", filepath.Join(r.Out, "bus.log"))
+		"--dir", r.busDir(), "--trust", r.bundle(), "--listen", "127.0.0.1:0", "--port-file", portFile, "--log", filepath.Join(r.Out, "bus.log"))
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,12 @@ type Slip struct {
 // Person is the one who visits.
 func Person() agency.Person { return agency.Population()[0] }
 
+// The PINs of the person's card: the virtual card's own.
+const (
+	PIN1 = "1234"
+	PIN2 = "12345"
+)
+
 // langOf is the id of a language's button.
 func langOf(lang string) string { return "lang." + lang }
 
@@ -172,6 +178,10 @@ func (a *Actor) ToName(ctx context.Context, lang string, largest bool) error {
 func (a *Actor) ToReview(ctx context.Context) error {
 	return steps(
 		func() error { return a.Touch(ctx, "service.workplace_cert") },
+		func() error { return a.Sees(ctx, "pin") },
+		func() error { return a.TouchDigits(ctx, PIN1) },
+		func() error { return a.picture(ctx) },
+		func() error { return a.Touch(ctx, "next") },
 		func() error { return a.Sees(ctx, "question") },
 		func() error { return a.Touch(ctx, "option.bank") },
 		func() error { return a.Sees(ctx, "review") },
@@ -279,7 +289,9 @@ func (a *Actor) CertificateByKeys(ctx context.Context, lang string) (r Report, e
 		func() error { return a.Sees(ctx, "can") },
 		func() error { return a.TypeDigits(ctx, Person().CAN) },
 		press("field", "choosing"), // the round key on the field: what is typed is complete
-		press("service.workplace_cert", "question"),
+		press("service.workplace_cert", "pin"),
+		func() error { return a.TypeDigits(ctx, PIN1) },
+		press("field", "question"),
 		press("option.bank", "review"),
 		press("next", "consent"),
 		press("next", "result"),

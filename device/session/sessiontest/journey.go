@@ -3,6 +3,7 @@
 package sessiontest
 
 import (
+	"slices"
 	"time"
 
 	"kosk/device/catalogue"
@@ -13,6 +14,7 @@ import (
 	"kosk/device/text"
 	"kosk/drivers/card"
 	"kosk/drivers/printer"
+	"kosk/drivers/signer"
 	"kosk/offline"
 )
 
@@ -53,9 +55,12 @@ func Certificate(lang text.Lang) []session.Event {
 	for _, r := range "123456" {
 		events = append(events, session.Typed{Rune: r})
 	}
-	return append(events,
+	events = append(events,
 		session.Entered{}, session.NameRead{GivenNames: "Aygün"}, session.HolderRead{Holder: Holder()},
-		session.ServicePicked{ID: "workplace_cert"}, session.Answered{Field: "purpose", Value: "bank"}, Found(),
+		session.ServicePicked{ID: "workplace_cert"})
+	events = append(events, PIN(1)...)
+	return append(events,
+		session.Answered{Field: "purpose", Value: "bank"}, Found(),
 		session.Confirmed{}, session.Agreed{},
 		session.PutDone{ID: "01KAMQ0000000000000000TEST", Number: "482913507264", At: when, Token: "6BF5Z"},
 		session.OutcomeCame{Outcome: request.Outcome{
@@ -69,6 +74,67 @@ func Certificate(lang text.Lang) []session.Event {
 		}, Token: "6BF5Z"},
 		session.SlipPrinted{Outcome: printer.Confirmed}, session.Finished{}, session.CardOut{},
 	)
+}
+
+// PIN are the events by which the card proves something, from the claim with the
+// number on.
+func PIN(claim int) []session.Event {
+	events := []session.Event{session.KeysOpened{Claim: claim, PIN: signer.PIN{Tries: 3, Min: 4, Max: 12}}}
+	for _, r := range "8642" {
+		events = append(events, session.Typed{Rune: r})
+	}
+	return append(events, session.Entered{}, session.Proved{Claim: claim + 1, Proof: Proof(), Subject: Subject()})
+}
+
+// Proof is one that nobody checks.
+func Proof() identity.Proof {
+	return identity.Proof{Means: "card", Statement: []byte("{}"), Certificate: []byte{1}, Signature: []byte{2}}
+}
+
+// Subject is the invented person as a certificate names them.
+func Subject() identity.Subject {
+	return identity.Subject{FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün"}
+}
+
+// Signing is a machine whose certificate has to be signed for: what applications
+// will be like.
+func Signing() session.Kiosk {
+	k := Kiosk()
+	c := *k.Catalogue
+	c.Services = slices.Clone(c.Services)
+	c.Service("workplace_cert").Sign = true
+	k.Catalogue = &c
+	return k
+}
+
+// Signature are the events of a visit in which the request is signed, up to its
+// being stored; the machine is Signing's.
+func Signature(lang text.Lang) []session.Event {
+	var events []session.Event
+	for _, e := range Certificate(lang) {
+		if _, sent := e.(session.PutDone); sent {
+			break
+		}
+		events = append(events, e)
+	}
+	return append(events, PIN(3)...)
+}
+
+// Phone are the events of a visit without a card, by approval on a phone: with
+// what is typed for the means, up to the choice of a service.
+func Phone(lang text.Lang, means catalogue.MeansID, qr string, typed ...string) []session.Event {
+	events := []session.Event{
+		session.LanguageChosen{Lang: lang}, session.WithCard{}, session.OtherMeans{}, session.MeansPicked{ID: means},
+	}
+	for _, field := range typed {
+		for _, r := range field {
+			events = append(events, session.Typed{Rune: r})
+		}
+		events = append(events, session.Entered{})
+	}
+	return append(events,
+		session.Prompted{Claim: 1, Prompt: identity.Prompt{Code: "4821", QR: qr}},
+		session.Proved{Claim: 1, Proof: Proof(), Subject: Subject()})
 }
 
 // Check are the events of a visit without a card.
@@ -88,22 +154,28 @@ func Check(lang text.Lang) []session.Event {
 var Faults = []error{
 	card.ErrWrongCAN, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrNoReader, card.ErrProtocol,
 	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrRevoked, identity.ErrStale,
-	identity.ErrForeignState, identity.ErrExpired,
+	identity.ErrForeignState, identity.ErrExpired, card.ErrWrongMRZ,
+	signer.ErrWrongPIN, signer.ErrPINLength, signer.ErrCancelled, signer.ErrNoKeys, identity.ErrOtherPerson, identity.ErrProof,
+	identity.ErrDeclined, identity.ErrLapsed, identity.ErrCredentials, identity.ErrNoMeans, identity.ErrLocked,
 	offline.ErrFull, offline.ErrUnknown, offline.ErrBusIdentity, offline.ErrLineDown, offline.ErrAgency, offline.ErrRefused,
 }
 
 // Journey is every different scene that a person can meet, in one language:
 // both visits, with the line up and down, and what can go wrong on the way.
-func Journey(lang text.Lang) []scene.Scene {
+func Journey(lang text.Lang) []scene.Scene { return JourneyAt(lang, scene.TextNormal) }
+
+// JourneyAt is Journey as it is met with a size of text.
+func JourneyAt(lang text.Lang, size scene.TextSize) []scene.Scene {
 	var all []scene.Scene
 	walk := func(suffix string, k session.Kiosk, events []session.Event) {
 		v := session.New(k)
-		v.Lang = lang
+		v.Lang, v.TextSize = lang, size
 		all = append(all, named(v, suffix))
 		last := v.State
 		for _, e := range events {
 			v.Step(e)
-			if v.State != last || v.State == session.AskingCAN || v.State == session.Ending || v.State == session.Reading {
+			if v.State != last || v.State == session.AskingCAN || v.State == session.AskingPIN || v.State == session.Crediting ||
+				v.State == session.Approving || v.State == session.Ending || v.State == session.Reading {
 				all = append(all, named(v, suffix))
 			}
 			last = v.State
@@ -111,6 +183,11 @@ func Journey(lang text.Lang) []scene.Scene {
 	}
 	walk("", Kiosk(), Certificate(lang))
 	walk("-open", Kiosk(), Check(lang))
+	walk("-sign", Signing(), Signature(lang))
+	walk("-sima", Kiosk(), Phone(lang, "sima", "sima:01KAMQ0000000000000000TEST:b5ARPXK2")[:5])
+	walk("-imza", Kiosk(), Phone(lang, "imza", "", "501234567", "123456"))
+	walk("-code", Kiosk(), Phone(lang, "code", "", "12345678", "864208")[:18])
+	all = append(all, refusedPINs(lang, size)...)
 	down := Kiosk()
 	down.Line = offline.ErrLineDown
 	walk("-down", down, Down(lang))
@@ -125,6 +202,34 @@ func Journey(lang text.Lang) []scene.Scene {
 	v.Step(session.Idled{})
 	all = append(all, named(v, ""))
 	return unique(all)
+}
+
+// refusedPINs are what a wrong PIN and the reader's own pad look like.
+func refusedPINs(lang text.Lang, size scene.TextSize) []scene.Scene {
+	asked := func(pin signer.PIN) *session.Visit {
+		v := session.New(Kiosk())
+		v.TextSize = size
+		for _, e := range Certificate(lang) {
+			if _, opened := e.(session.KeysOpened); opened {
+				v.Step(session.KeysOpened{Claim: 1, PIN: pin})
+				break
+			}
+			v.Step(e)
+		}
+		return v
+	}
+	wrong := asked(signer.PIN{Tries: 3, Min: 4, Max: 12})
+	for _, r := range "8640" {
+		wrong.Step(session.Typed{Rune: r})
+	}
+	wrong.Step(session.Entered{})
+	wrong.Step(session.ProofFailed{Claim: 2, Err: &signer.PINError{Tries: 2}})
+	return []scene.Scene{
+		named(wrong, "-wrong"),
+		named(asked(signer.PIN{Tries: 3, Min: 4, Max: 12, Pad: true}), "-pad"),
+		named(asked(signer.PIN{Tries: 1, Min: 4, Max: 12}), "-last-try"),
+		named(asked(signer.PIN{}), "-blocked"),
+	}
 }
 
 // Down are the events of a visit for a certificate with the line down and no paper.

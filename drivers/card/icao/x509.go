@@ -20,6 +20,7 @@ type KeyUsage uint16
 // The uses that matter here.
 const (
 	KeyUsageDigitalSignature KeyUsage = 1 << 15
+	KeyUsageCommitment       KeyUsage = 1 << 14 // contentCommitment, once nonRepudiation
 	KeyUsageCertSign         KeyUsage = 1 << 10
 	KeyUsageCRLSign          KeyUsage = 1 << 9
 )

@@ -61,9 +61,7 @@ func (e *encoder) encode(slip printer.Slip) (job, error) {
 	w := &writer{encoder: e, out: make([]byte, 0, 2048), pitch: -1, page: -1}
 	rows := lay(slip, e.profile.Columns)
 	w.put(0x1B, 0x40) // ESC @
-	if e.profile.AutoStatus {
-		w.put(0x1D, 0x61, 0x0E) // GS a: on-line, error and paper changes
-	}
+	w.put(e.profile.AutoStatus...)
 	w.lend(rows)
 	for _, r := range rows {
 		if err := w.row(r); err != nil {
@@ -439,7 +437,7 @@ func (w *writer) cut() {
 		w.feed(12 * dots.PerMM)
 		return
 	}
-	w.put(w.profile.Eject...)
+	w.put(w.profile.Present...)
 	w.dots += 15 * dots.PerMM // from the head to the cutter
 }
 

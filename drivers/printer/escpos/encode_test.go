@@ -102,7 +102,7 @@ func TestProfilesAreSound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"epson-tm-t20ii", "epson-tm-t88v", "epson-tm-t88iii", "custom-kpm", "citizen-ppu-700", "clone-58"} {
+	for _, want := range []string{"epson-tm-t20ii", "epson-tm-t88v", "epson-tm-t88iii", "custom-kpm", "custom-vkp", "citizen-ppu-700", "clone-58"} {
 		if _, ok := all[want]; !ok {
 			t.Errorf("no profile %s", want)
 		}
@@ -271,11 +271,13 @@ func TestStatusBytes(t *testing.T) {
 		{[4]byte{0x12, 0x12, 0x12, 0x1E}, printer.Status{Online: true, Paper: printer.PaperLow}},
 		{[4]byte{0x1A, 0x16, 0x12, 0x12}, printer.Status{CoverOpen: true, Paper: printer.PaperFull}},
 		{[4]byte{0x1A, 0x52, 0x1A, 0x12}, printer.Status{Cutter: true, Paper: printer.PaperFull}},
-		{[4]byte{0x1A, 0x52, 0x52, 0x12}, printer.Status{Fault: true, Paper: printer.PaperFull}},
+		{[4]byte{0x1A, 0x52, 0x32, 0x12}, printer.Status{Fault: true, Paper: printer.PaperFull}},
+		{[4]byte{0x1A, 0x12, 0x52, 0x12}, printer.Status{Head: true, Paper: printer.PaperFull}},
+		{[4]byte{0x1A, 0x52, 0x16, 0x12}, printer.Status{Paper: printer.PaperJammed}},
 	} {
 		var s printer.Status
 		for i, b := range c.replies {
-			realTimeStatus(&s, fmt.Sprint(i+1), b)
+			realTimeStatus(&s, fmt.Sprint(i+1), b, "")
 		}
 		if s != c.want {
 			t.Errorf("% X: %+v, want %+v", c.replies, s, c.want)

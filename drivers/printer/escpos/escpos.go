@@ -14,10 +14,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"kosk/drivers/printer"
+	"kosk/drivers/printer/dots"
 	"kosk/drivers/serial"
 )
 
@@ -33,6 +35,13 @@ type Options struct {
 	// the line and its paper on the way; 0 is five seconds. Shorter answers are
 	// waited for in proportion.
 	Patience time.Duration
+
+	// Remind is how long a slip is held out before it is asked for again, each
+	// time; 0 is ten seconds. Retract is how long until it is taken back; 0 is 45.
+	Remind, Retract time.Duration
+	Bin             int // retracted slips at which the bin wants emptying; 0 is 20
+
+	dial dialler // nil is the serial port
 }
 
 // defaultPatience is five times what a printer needs that is in order.
@@ -54,6 +63,12 @@ func newPatience(d time.Duration) patience {
 	return patience{print: d, clear: d * 3 / 5, answer: d / 5, plug: d / 5, poll: d / 10}
 }
 
+var errClosed = os.ErrClosed
+
+// owedUnknown is more answers than an earlier process can have left unanswered:
+// they are waited for until no more come.
+const owedUnknown = 1 << 10
+
 // A Printer is an ESC/POS printer. It does one thing at a time: calls wait for
 // each other.
 type Printer struct {
@@ -65,13 +80,22 @@ type Printer struct {
 
 	patience patience
 
-	turn  chan struct{} // holds one token; whoever has it owns what follows
-	link  *link         // nil when unplugged
-	dirty bool          // the printer may hold something of an earlier slip
-	tail  bool          // a piece of an earlier slip may hang in the slot, uncut
-	job   uint32        // numbers process IDs
+	dial    dialler
+	bin     int
+	news    chan struct{} // nudges Watch when something waits in told
+	stirred chan struct{} // nudges Watch when the printer spoke by itself
+
+	turn    chan struct{} // holds one token; whoever has it owns what follows
+	link    *link         // nil when unplugged
+	path    state         // of paper, see path.go
+	verdict action        // on the slip in hand, as the path has it
+	slot    attention
+	job     uint32 // numbers process IDs
+	owed    int    // answers to GS r that may still come
 
 	mu     sync.Mutex
+	known  printer.Status // the path in the contract's words
+	told   []printer.Event
 	cancel context.CancelCauseFunc // ends what is going on
 	closed bool
 }
@@ -92,17 +116,7 @@ func Open(ctx context.Context, o Options) (*Printer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Printer{
-		profile:  profile,
-		encoder:  newEncoder(profile),
-		line:     serial.Options{Path: o.Path, Baud: o.Baud, Flow: profile.Flow, Stall: 3 * time.Second},
-		journal:  journal,
-		log:      o.Log,
-		patience: newPatience(o.Patience),
-		turn:     make(chan struct{}, 1),
-		dirty:    true,
-		tail:     journal.settled,
-	}
+	p := newPrinter(o, profile, journal)
 	p.turn <- struct{}{}
 	if err := p.Clear(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -112,6 +126,43 @@ func Open(ctx context.Context, o Options) (*Printer, error) {
 		p.log.Warn("printer not ready", "profile", profile.Name, "error", err)
 	}
 	return p, nil
+}
+
+func newPrinter(o Options, profile Profile, journal *journal) *Printer {
+	p := &Printer{
+		profile:  profile,
+		encoder:  newEncoder(profile),
+		line:     serial.Options{Path: o.Path, Baud: o.Baud, Flow: profile.Flow, Stall: 3 * time.Second},
+		journal:  journal,
+		log:      o.Log,
+		patience: newPatience(o.Patience),
+		dial:     o.dial,
+		bin:      o.Bin,
+		news:     make(chan struct{}, 1),
+		stirred:  make(chan struct{}, 1),
+		turn:     make(chan struct{}, 1),
+		path:     begin,
+		slot:     attention{remind: o.Remind, retract: o.Retract},
+	}
+	if journal.hangs { // as an earlier process left it
+		p.path = begin.with(held)
+		if profile.Clear == "drain" {
+			p.owed = owedUnknown
+		}
+	}
+	if p.dial == nil {
+		p.dial = dialSerial
+	}
+	if p.bin == 0 {
+		p.bin = 20
+	}
+	if p.slot.remind == 0 {
+		p.slot.remind = 10 * time.Second
+	}
+	if p.slot.retract == 0 {
+		p.slot.retract = 45 * time.Second
+	}
+	return p
 }
 
 // State is how far a slip has come, "" when it was never heard of.
@@ -127,9 +178,9 @@ func (p *Printer) Status(ctx context.Context) (printer.Status, error) {
 	if err := p.connect(ctx, 0); err != nil {
 		return printer.Status{Model: p.profile.Title}, fmt.Errorf("status: %w", err)
 	}
-	s, err := p.status(ctx)
+	s, err := p.asked(ctx)
 	if err != nil {
-		return s, fmt.Errorf("status: %w", p.broken(err))
+		return s, fmt.Errorf("status: %w", err)
 	}
 	return s, nil
 }
@@ -145,8 +196,11 @@ func (p *Printer) Clear(ctx context.Context) error {
 	if err := p.connect(ctx, 0); err != nil {
 		return fmt.Errorf("clear: %w", err)
 	}
-	if err := p.clear(ctx); err != nil {
-		return fmt.Errorf("clear: %w", p.broken(err))
+	if _, err := p.asked(ctx); err != nil {
+		return fmt.Errorf("clear: %w", err)
+	}
+	if err := p.clears(ctx); err != nil {
+		return fmt.Errorf("clear: %w", err)
 	}
 	return nil
 }
@@ -160,7 +214,7 @@ func (p *Printer) Close() error {
 	}
 	p.closed = true
 	if p.cancel != nil {
-		p.cancel(os.ErrClosed)
+		p.cancel(errClosed)
 	}
 	p.mu.Unlock()
 	<-p.turn
@@ -170,6 +224,7 @@ func (p *Printer) Close() error {
 		err = p.link.hangUp()
 		p.link = nil
 	}
+	nudge(p.news) // Watch ends, too
 	return errors.Join(err, p.journal.close())
 }
 
@@ -180,11 +235,29 @@ func (p *Printer) take(ctx context.Context) (context.Context, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	return p.taken(ctx)
+}
+
+// takeNow takes the turn if nobody has it.
+func (p *Printer) takeNow(ctx context.Context) (context.Context, bool) {
+	select {
+	case <-p.turn:
+	default:
+		return ctx, false
+	}
+	mine, err := p.taken(ctx)
+	if err != nil {
+		return ctx, false
+	}
+	return mine, true
+}
+
+func (p *Printer) taken(ctx context.Context) (context.Context, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		p.turn <- struct{}{}
-		return nil, os.ErrClosed
+		return nil, errClosed
 	}
 	ctx, p.cancel = context.WithCancelCause(ctx)
 	return ctx, nil
@@ -203,18 +276,20 @@ func (p *Printer) give() {
 func (p *Printer) connect(ctx context.Context, wait time.Duration) error {
 	if p.link != nil && p.link.up() {
 		p.link.forget()
-		if !p.dirty {
+		if !p.path.in(unsure | held) {
 			return nil
 		}
 		return p.unstop()
 	}
 	p.drop()
-	l, err := dial(ctx, p.line, p.custom(), wait)
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	line, err := p.dial(ctx, p.line)
 	if err != nil {
-		return err
+		return p.hears(lineError(err))
 	}
 	p.log.Info("printer line opened", "profile", p.profile.Name, "baud", p.line.Baud)
-	p.link, p.dirty = l, true
+	p.link = newLink(line, p.custom(), p.stirred)
 	return nil
 }
 
@@ -222,30 +297,24 @@ func (p *Printer) connect(ctx context.Context, wait time.Duration) error {
 // middle of a slip which is lost anyway.
 func (p *Printer) unstop() error {
 	if err := p.link.line.Discard(); err != nil {
-		return p.broken(lineError(err))
+		return p.hears(lineError(err))
 	}
 	return nil
 }
 
-// broken drops a line that has ended, and passes the error on.
-func (p *Printer) broken(err error) error {
-	if errors.Is(err, printer.ErrUnplugged) {
-		p.drop()
-	}
-	return err
-}
-
+// drop gives up a line that has ended.
 func (p *Printer) drop() {
 	if p.link != nil {
 		_ = p.link.hangUp() // the line is gone; nothing is left to lose
 		p.link = nil
 		p.log.Warn("printer line lost", "profile", p.profile.Name)
 	}
+	p.happens(lineLost)
 }
 
 func (p *Printer) custom() bool { return p.profile.Status[0] == "custom" }
 
-// status asks for every part of the printer's state.
+// status asks for every part of the printer's state, and tells nobody.
 func (p *Printer) status(ctx context.Context) (printer.Status, error) {
 	s := printer.Status{Model: p.profile.Title, Online: true}
 	if p.custom() {
@@ -262,47 +331,60 @@ func (p *Printer) status(ctx context.Context) (printer.Status, error) {
 		if err != nil {
 			return s, err
 		}
-		realTimeStatus(&s, n, e.data[0])
+		realTimeStatus(&s, n, e.data[0], p.profile.Media)
 	}
 	return s, nil
 }
 
-// clear empties the buffers on both sides of the line.
+// clear empties the buffers on both sides of the line, and sets the printer up
+// again. A printer that can't be cleared is waited for instead.
 func (p *Printer) clear(ctx context.Context) error {
 	if err := p.unstop(); err != nil {
 		return err
 	}
-	if p.profile.Clear == "drain" {
-		return p.drain(ctx)
-	}
-	s, err := p.status(ctx)
+	s, err := p.asked(ctx)
 	if err != nil {
 		return err
 	}
-	if s.Cutter || s.Fault { // DLE ENQ 2: recover, and don't print the failed line
-		if _, err := p.link.line.Write(ctx, []byte{0x10, 0x05, 2}); err != nil {
-			return lineError(err)
+	if (s.Cutter || s.Fault || s.Paper == printer.PaperJammed) && len(p.profile.Recover) > 0 {
+		if _, err := p.link.line.Write(ctx, p.profile.Recover); err != nil {
+			return p.hears(lineError(err))
 		}
 	}
-	command := []byte{0x10, 0x14, 8, 1, 3, 20, 1, 6, 2, 8} // DLE DC4 fn 8
-	if _, err := p.link.ask(ctx, command, p.patience.clear, clearedReply); err != nil {
-		return err
+	switch p.profile.Clear {
+	case "dle-dc4":
+		command := []byte{0x10, 0x14, 8, 1, 3, 20, 1, 6, 2, 8} // DLE DC4 fn 8
+		_, err = p.link.ask(ctx, command, p.patience.clear, clearedReply)
+	case "reset":
+		err = p.reset(ctx)
+	default:
+		err = p.drain(ctx)
 	}
-	p.dirty = false
-	return p.cutTail(ctx, s)
+	if err != nil {
+		return p.hears(err)
+	}
+	if p.profile.Clear != "drain" {
+		p.owed = 0
+	}
+	p.happens(cleared)
+	if _, err := p.link.line.Write(ctx, append(slices.Clone(p.profile.AutoStatus), p.profile.Setup...)); err != nil {
+		return p.hears(lineError(err))
+	}
+	return nil
 }
 
-// cutTail cuts off the piece of an earlier slip that hangs in the slot, so that
-// it doesn't come out joined to the next person's.
-func (p *Printer) cutTail(ctx context.Context, s printer.Status) error {
-	if !p.tail || s.Err() != nil {
-		return nil
-	}
-	if _, err := p.link.line.Write(ctx, p.encoder.cutOff()); err != nil {
+// reset starts the printer anew and waits until it answers.
+func (p *Printer) reset(ctx context.Context) error {
+	if _, err := p.link.line.Write(ctx, p.profile.Reset); err != nil {
 		return lineError(err)
 	}
-	p.tail = false
-	return nil
+	end := time.Now().Add(p.patience.print)
+	for {
+		_, err := p.status(ctx)
+		if !errors.Is(err, printer.ErrMute) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // drain waits until a printer that can't be cleared has come to the end of what
@@ -316,9 +398,55 @@ func (p *Printer) drain(ctx context.Context) error {
 		return err
 	}
 	// ESC @ drops a line begun; GS r 1 is answered when all before it is done.
-	if _, err := p.link.ask(ctx, []byte{0x1B, 0x40, 0x1D, 0x72, 1}, p.patience.print, sensorReply); err != nil {
+	ask := []byte{0x1B, 0x40, 0x1D, 0x72, 1}
+	err = p.reaches(ctx, ask, p.patience.print)
+	if !errors.Is(err, printer.ErrMute) {
 		return err
 	}
-	p.dirty = false
-	return p.cutTail(ctx, s)
+	// A picture that was cut off in the middle takes all that follows for its
+	// own: white dots complete it, and elsewhere they are nothing.
+	white := make([]byte, bandMost*((p.profile.Dots+7)/8))
+	if _, err := p.link.line.Write(ctx, white); err != nil {
+		return lineError(err)
+	}
+	wait := p.link.line.Duration(len(white)) + bandMost*time.Second/time.Duration(p.profile.MMPerSecond*dots.PerMM)
+	return p.reaches(ctx, ask, wait+p.patience.print)
+}
+
+// reaches sends a command that ends in GS r 1 and waits for its answer. Answers
+// all look the same, and earlier ones may still be to come: all of them are
+// waited for, or, when some were lost, until no more come.
+func (p *Printer) reaches(ctx context.Context, command []byte, patience time.Duration) error {
+	p.owed++
+	if _, err := p.link.line.Write(ctx, command); err != nil {
+		return lineError(err)
+	}
+	answered := false
+	for p.owed > 0 {
+		err := p.link.await(ctx, patience, func(e event) (bool, error) { return e.kind == sensorReply, nil })
+		if answered && errors.Is(err, printer.ErrMute) {
+			p.owed = 0
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		answered = true
+		p.owed--
+	}
+	return nil
+}
+
+// cutTail cuts off the piece of an earlier slip that hangs in the slot, so that
+// it doesn't come out joined to the next person's.
+func (p *Printer) cutTail(ctx context.Context) error {
+	command := append(p.encoder.cutOff(), 0x1D, 0x72, 1) // GS r 1: answered after the cut
+	if err := p.reaches(ctx, command, p.patience.print); err != nil {
+		return p.hears(err)
+	}
+	if err := p.clean(ctx); err != nil {
+		return err // a blade that stuck, and the piece still hangs there
+	}
+	p.happens(tailCut)
+	return nil
 }

@@ -40,12 +40,8 @@ func open(t *testing.T, o escpos.Options) *escpos.Printer {
 	return e
 }
 
-// models are the pairs of a profile and a virtual printer of that kind.
-var models = map[string]func() paper.Model{
-	"epson-tm-t20ii":  paper.TMT20II,
-	"epson-tm-t88iii": paper.TMT88III,
-	"clone-58":        paper.Clone58,
-}
+// models are the virtual printers by profile.
+var models = paper.Models()
 
 func TestPrinter(t *testing.T) {
 	for profile, model := range models {
@@ -60,8 +56,11 @@ func rig(t *testing.T, profile string, model paper.Model) printertest.Rig {
 	e := open(t, escpos.Options{
 		Path: p.Path(), Profile: profile, Baud: 115200, Journal: filepath.Join(t.TempDir(), "slips"),
 	})
+	if n := p.Noise(); n != 0 {
+		t.Errorf("%d bytes were no command", n)
+	}
 	r := printertest.Rig{
-		Printer: e, Clears: model.Clears,
+		Printer: e, Clears: model.Clears || model.Presenter == "custom",
 		Out: func() []string {
 			if !model.Cutter {
 				p.TearOff()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +16,7 @@ import (
 // The rules of the journal are: a slip's state is on the disk before the first
 // byte of that state is on the line; a slip found half-way at start is unknown
 // and stays so; a torn last line is a line never written; nothing but the
-// slip's id and state is ever in it.
+// slip's id and state, and the account of paper, is ever in it.
 
 // A State is how far a slip has come.
 type State string
@@ -30,6 +31,8 @@ const (
 	Failed    State = "failed"    // it isn't
 )
 
+var states = []State{Queued, Sending, Sent, Confirmed, Unknown, Failed}
+
 const (
 	journalMost = 256 << 10 // bytes, beyond which old slips are forgotten at start
 	journalKeep = 1000      // slips
@@ -38,16 +41,17 @@ const (
 // A journal keeps the states of slips in a file. Without a path it forgets
 // them with the process.
 type journal struct {
-	settled bool // an earlier process left a slip half-way
+	hangs bool // a piece of a slip that isn't known to be out may hang uncut
 
 	mu     sync.Mutex
 	file   *os.File
 	states map[string]State
 	order  []string // ids as they came
+	roll   account
 }
 
 func openJournal(path string) (*journal, error) {
-	j := &journal{states: map[string]State{}}
+	j := &journal{states: map[string]State{}, roll: newAccount(time.Now())}
 	if path == "" {
 		return j, nil
 	}
@@ -83,9 +87,16 @@ func (j *journal) load(path string) error {
 		}
 	}
 	lines := bufio.NewScanner(bytes.NewReader(all[:whole]))
+	lines.Buffer(nil, max(bufio.MaxScanTokenSize, whole+1)) // a line of noise ends nothing
 	for lines.Scan() {
-		if f := strings.Fields(lines.Text()); len(f) == 3 {
+		f := strings.Fields(lines.Text())
+		switch {
+		case len(f) == 3 && slices.Contains(states, State(f[1])):
 			j.note(f[2], State(f[1]))
+		case len(f) > 2 && f[1] == "paper":
+			if a, ok := parseAccount(f[2:]); ok {
+				j.roll = a
+			}
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -103,7 +114,6 @@ func (j *journal) settle(id string) error {
 	case Queued:
 		return j.record(id, Failed)
 	case Sending, Sent:
-		j.settled = true
 		return j.record(id, Unknown)
 	}
 	return nil
@@ -124,6 +134,7 @@ func (j *journal) shorten(path string) error {
 	for _, id := range j.order {
 		fmt.Fprintf(next, "%s %s %s\n", time.Now().UTC().Format(time.RFC3339), j.states[id], id)
 	}
+	fmt.Fprint(next, accountLine(time.Now(), j.roll))
 	if err := errors.Join(next.Sync(), next.Close(), os.Rename(next.Name(), path), syncDir(path)); err != nil {
 		return err
 	}
@@ -146,25 +157,71 @@ func (j *journal) note(id string, s State) {
 		j.order = append(j.order, id)
 	}
 	j.states[id] = s
+	switch s {
+	case Sending, Sent, Unknown:
+		j.hangs = true
+	case Confirmed:
+		j.hangs = false
+	}
 }
 
 // record puts a state on the disk.
-func (j *journal) record(id string, s State) error {
+func (j *journal) record(id string, s State) error { return j.recordUse(id, s, 0) }
+
+// recordUse puts a state on the disk, and in the same write that so many
+// millimetres of paper are used.
+func (j *journal) recordUse(id string, s State, mm int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if id == "" || strings.ContainsAny(id, " \t\n\r") {
+	if id == "" || strings.ContainsAny(id, " \t\n\v\f\r\u0085\u00A0") {
 		return fmt.Errorf("journal: slip id %q can't be written", id)
 	}
-	if j.file != nil {
-		line := fmt.Sprintf("%s %s %s\n", time.Now().UTC().Format(time.RFC3339), s, id)
-		if _, err := j.file.WriteString(line); err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
-		if err := j.file.Sync(); err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
+	now := time.Now().UTC()
+	lines := fmt.Sprintf("%s %s %s\n", now.Format(time.RFC3339), s, id)
+	roll := j.roll
+	if mm > 0 {
+		roll.use(mm)
+		lines += accountLine(now, roll)
 	}
+	if err := j.write(lines); err != nil {
+		return err
+	}
+	j.roll = roll
 	j.note(id, s)
+	return nil
+}
+
+// account changes the account of paper, on the disk too if it is another then.
+func (j *journal) account(change func(*account)) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	roll := j.roll
+	change(&roll)
+	if roll == j.roll {
+		return nil
+	}
+	j.roll = roll
+	return j.write(accountLine(time.Now(), roll))
+}
+
+// paper is the account of paper.
+func (j *journal) paper() account {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.roll
+}
+
+// write appends lines and waits until they are on the disk.
+func (j *journal) write(lines string) error {
+	if j.file == nil {
+		return nil
+	}
+	if _, err := j.file.WriteString(lines); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"kosk/drivers/printer"
@@ -13,29 +14,47 @@ import (
 // A link is one plugging of the line: it lives from open to unplug. Its reader
 // is the only goroutine of this package.
 type link struct {
-	line   *serial.Line
+	line   wire
 	events chan event
 	gone   chan struct{} // closed when the reader has ended
 	err    error         // why; read after gone
 	watch  func(event)   // sees every event that is taken; nil for nobody
+	stir   chan<- struct{}
+	asking atomic.Bool // what comes now may be an answer
 }
 
-// dial opens the line and starts its reader. The caller must hang up.
-func dial(ctx context.Context, o serial.Options, custom bool, wait time.Duration) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	line, err := serial.Await(ctx, o)
+// A wire is what a link needs of a line.
+type wire interface {
+	Read(p []byte) (int, error)
+	Write(ctx context.Context, p []byte) (int, error)
+	Duration(n int) time.Duration // of n bytes on the line
+	Discard() error               // drops what isn't sent yet
+	Close() error
+}
+
+// dialler opens a line, and waits for it until ctx ends.
+type dialler func(ctx context.Context, o serial.Options) (wire, error)
+
+func dialSerial(ctx context.Context, o serial.Options) (wire, error) {
+	l, err := serial.Await(ctx, o)
 	if err != nil {
-		return nil, lineError(err)
+		return nil, err // and not a nil of its type
 	}
-	l := &link{line: line, events: make(chan event, 256), gone: make(chan struct{})}
-	go l.read(&sorter{custom: custom})
 	return l, nil
+}
+
+// newLink starts the line's reader, which stirs whoever watches when the
+// printer speaks by itself. The caller must hang up.
+func newLink(line wire, custom bool, stir chan<- struct{}) *link {
+	l := &link{line: line, events: make(chan event, 256), gone: make(chan struct{}), stir: stir}
+	go l.read(&sorter{custom: custom})
+	return l
 }
 
 // read sorts bytes into events until the line ends. What nobody waits for is
 // dropped: all that is asked is asked again when it matters.
 func (l *link) read(s *sorter) {
+	defer nudge(l.stir)
 	defer close(l.gone)
 	buf := make([]byte, 256)
 	for {
@@ -46,12 +65,23 @@ func (l *link) read(s *sorter) {
 				case l.events <- e:
 				default:
 				}
+				if e.kind == autoStatus || e.kind == customReply && !l.asking.Load() {
+					nudge(l.stir)
+				}
 			}
 		}
 		if err != nil {
 			l.err = err
 			return
 		}
+	}
+}
+
+// nudge wakes whoever waits on c, once.
+func nudge(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -109,6 +139,8 @@ func (l *link) await(ctx context.Context, patience time.Duration, want func(even
 
 // ask sends a command and waits for the answer of a kind.
 func (l *link) ask(ctx context.Context, command []byte, patience time.Duration, k kind) (event, error) {
+	l.asking.Store(true)
+	defer l.asking.Store(false)
 	if _, err := l.line.Write(ctx, command); err != nil {
 		return event{}, lineError(err)
 	}

@@ -28,10 +28,18 @@ type Profile struct {
 	Confirm     string
 	Clear       string
 	Status      []string
-	AutoStatus  bool `toml:"auto_status"`
-	NearEndMM   int  `toml:"near_end_mm"`
-	Eject       []byte
+	AutoStatus  []byte `toml:"auto_status"`
+	NearEndMM   int    `toml:"near_end_mm"`
+	Reset       []byte
+	Recover     []byte
+	Setup       []byte
+	Present     []byte
+	Retract     []byte
+	Media       string
 }
+
+// presents reports whether the model holds slips out and takes them back.
+func (p *Profile) presents() bool { return p.Media != "" }
 
 // A Page is a code page of a printer.
 type Page struct {
@@ -54,9 +62,11 @@ var profilesTOML string
 var ErrProfile = errors.New("unknown printer profile")
 
 // Profiles lists the models known, by name.
-func Profiles() (map[string]Profile, error) {
+func Profiles() (map[string]Profile, error) { return loadProfiles(profilesTOML) }
+
+func loadProfiles(data string) (map[string]Profile, error) {
 	var all map[string]Profile
-	meta, err := toml.Decode(profilesTOML, &all)
+	meta, err := toml.Decode(data, &all)
 	if err != nil {
 		return nil, fmt.Errorf("profiles.toml: %w", err)
 	}
@@ -103,8 +113,22 @@ func (p *Profile) check() error {
 		return fmt.Errorf("cut %q: unknown", p.Cut)
 	case !slices.Contains([]string{"process-id", "gs-r"}, p.Confirm):
 		return fmt.Errorf("confirm %q: unknown", p.Confirm)
-	case !slices.Contains([]string{"dle-dc4", "drain"}, p.Clear):
+	case !slices.Contains([]string{"dle-dc4", "reset", "drain"}, p.Clear):
 		return fmt.Errorf("clear %q: unknown", p.Clear)
+	case (p.Clear == "reset") != (len(p.Reset) > 0):
+		return fmt.Errorf("clear %q with a reset of %d bytes", p.Clear, len(p.Reset))
+	case !slices.Contains([]string{"", "custom", "eot-4"}, p.Media):
+		return fmt.Errorf("media %q: unknown", p.Media)
+	case p.presents() != (len(p.Retract) > 0) || !p.presents() && len(p.Present) > 0:
+		return fmt.Errorf("media %q with a retract of %d bytes", p.Media, len(p.Retract))
+	case p.presents() && (p.Media == "custom") != (len(p.Status) == 1 && p.Status[0] == "custom"):
+		return fmt.Errorf("media %q is not in its status", p.Media)
+	case p.NearEndMM < 0:
+		return fmt.Errorf("near end at %d mm", p.NearEndMM)
+	case !slices.Contains([]serial.Flow{serial.NoFlow, serial.XonXoff, serial.RtsCts}, p.Flow):
+		return fmt.Errorf("flow control %q: unknown", p.Flow)
+	case p.Flow == serial.XonXoff && slices.Contains(p.Status, "custom"):
+		return errors.New("xon/xoff would eat bytes of this status")
 	case len(p.Status) == 0:
 		return errors.New("no status")
 	}

@@ -81,7 +81,7 @@ func TestALongSlipIsNotBegunNearTheEndOfTheRoll(t *testing.T) {
 	for range 600 { // over two metres
 		long.Lines = append(long.Lines, printer.Line{Text: "sətir"})
 	}
-	if outcome, err := e.Print(t.Context(), long); outcome != printer.Failed || !errors.Is(err, printer.ErrTooLong) {
+	if outcome, err := e.Print(t.Context(), long); outcome != printer.Failed || !errors.Is(err, printer.ErrNoPaper) {
 		t.Errorf("%v, %v", outcome, err)
 	}
 	p.SetPaper(printer.PaperFull)

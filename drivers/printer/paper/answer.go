@@ -17,6 +17,27 @@ func (m *machine) say(b ...byte) {
 
 var clearBuffers = []byte{dle, 0x14, 8, 1, 3, 20, 1, 6, 2, 8}
 
+// Custom's hardware reset, with the line kept open and not.
+var (
+	resetOpen = []byte{fs, 0xC0, 0x18, 0x10, 0x14, 0x1B}
+	resetShut = []byte{fs, 0xC0, 0x18, 0x10, 0x14, 0x1A}
+)
+
+// empty forgets what was received and not printed.
+func (m *machine) empty() {
+	m.buffer = nil
+	m.line = line{}
+}
+
+// restart is what happens when the power comes back: paper stays where it is,
+// all else is forgotten.
+func (m *machine) restart() {
+	m.empty()
+	m.reset()
+	m.stuck, m.jammed = m.cutter && m.stuck, m.jam
+	m.real = m.real[:0]
+}
+
 // realTime obeys the command that the last bytes received make, if any.
 func (m *machine) realTime() bool {
 	b := m.real
@@ -27,9 +48,12 @@ func (m *machine) realTime() bool {
 	case n >= 3 && b[n-3] == dle && b[n-2] == 0x05 && (b[n-1] == 1 || b[n-1] == 2):
 		m.recover(b[n-1] == 2)
 	case bytes.HasSuffix(b, clearBuffers) && m.model.Clears:
-		m.buffer = nil
-		m.line = line{}
+		m.empty()
 		m.say(0x37, 0x25, 0)
+	case m.model.Presenter == "custom" && n >= 3 && b[n-3] == dle && b[n-2] == 0x04 && b[n-1] == 20:
+		m.say(m.fullStatus()...)
+	case m.model.Presenter == "custom" && (bytes.HasSuffix(b, resetOpen) || bytes.HasSuffix(b, resetShut)):
+		m.restart()
 	default:
 		return false
 	}
@@ -38,13 +62,10 @@ func (m *machine) realTime() bool {
 
 // recover ends an error whose cause is gone, DLE ENQ.
 func (m *machine) recover(clear bool) {
-	if m.cutter || !m.stuck {
-		return
-	}
-	m.stuck = false
-	if clear {
-		m.buffer = nil
-		m.line = line{}
+	was := m.stuck || m.jammed
+	m.stuck, m.jammed = m.stuck && m.cutter, m.jam
+	if clear && was && !m.stuck && !m.jammed {
+		m.empty()
 	}
 }
 
@@ -56,13 +77,28 @@ func (m *machine) status(n byte) byte {
 	case 1:
 		b |= bit(m.stopped(), 0x08)
 	case 2:
-		b |= bit(m.cover, 0x04) | bit(out, 0x20) | bit(m.stuck, 0x40)
+		b |= bit(m.cover, 0x04) | bit(out, 0x20) | bit(m.stuck || m.jammed, 0x40)
 	case 3:
-		b |= bit(m.stuck, 0x08)
+		b |= bit(m.jammed, 0x04) | bit(m.stuck, 0x08) | bit(m.head, 0x40)
 	case 4:
 		b |= bit(out || m.paper == printer.PaperLow, 0x0C) | bit(out, 0x60)
+		if m.model.Presenter == "citizen" {
+			b = b&^0x40 | bit(m.slot, 0x40)
+		}
 	}
 	return b
+}
+
+// fullStatus answers Custom's DLE EOT 20.
+func (m *machine) fullStatus() []byte {
+	out := m.paper == printer.PaperOut
+	return []byte{
+		dle, 0x0F,
+		bit(out, 0x01) | bit(out || m.paper == printer.PaperLow, 0x04) | bit(m.slot, 0x20),
+		bit(m.cover, 0x02),
+		bit(m.head, 0x01) | bit(m.jammed, 0x40),
+		bit(m.stuck, 0x01),
+	}
 }
 
 // sensors answers GS r 1.
@@ -91,11 +127,26 @@ func (m *machine) auto(a []byte) {
 }
 
 func (m *machine) autoStatus() [4]byte {
-	return [4]byte{0x10 | bit(m.stopped(), 0x08) | bit(m.cover, 0x20), bit(m.stuck, 0x08), m.sensors(), 0}
+	return [4]byte{
+		0x10 | bit(m.stopped(), 0x08) | bit(m.cover, 0x20),
+		bit(m.jammed, 0x04) | bit(m.stuck, 0x08) | bit(m.head, 0x40), m.sensors(), 0,
+	}
+}
+
+// autoFull is Custom's GS E0: the full status from now on, whenever it changes.
+func (m *machine) autoFull(a []byte) {
+	if m.model.Presenter == "custom" {
+		m.fullFor = a[0]
+		m.saidFull = string(m.fullStatus())
+	}
 }
 
 // changed says the state if it isn't what was said last.
 func (m *machine) changed() {
+	if now := string(m.fullStatus()); m.fullFor == 0x0F && now != m.saidFull {
+		m.saidFull = now
+		m.say([]byte(now)...)
+	}
 	if now := m.autoStatus(); m.autoFor != 0 && now != m.said {
 		m.said = now
 		m.say(now[:]...)

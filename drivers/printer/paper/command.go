@@ -130,6 +130,20 @@ func variable(b []byte) (name string, n int) {
 			columns *= 3
 		}
 		return name, 5 + columns
+	case "GS e": // Custom: the presenter
+		if len(b) > 2 && b[2] == 3 {
+			return name, 4
+		}
+		return name, 3
+	case "GS R": // Citizen: the presenter
+		if len(b) > 2 && (b[2] == 1 || b[2] == '1') {
+			return name, 4
+		}
+		return name, 3
+	case "GS \u00e0": // Custom: full status by itself
+		return name, 3
+	case "FS \u00c0": // Custom: reset
+		return name, 6
 	case "ESC D":
 		return name, untilZero(b, 2, 33)
 	case "GS V":

@@ -16,6 +16,7 @@ type machine struct {
 	model  Model
 	reader *reader
 	emit   func(Slip)
+	back   func() // the slip given out last was taken back
 
 	out   []byte // answers not yet on the line
 	muted bool
@@ -25,13 +26,21 @@ type machine struct {
 	real   []byte // the last bytes received, looking for real-time commands
 	raw    []byte // obeyed since the last cut
 
-	paper   printer.Paper
-	roll    int // dots left, or -1 for plenty
-	cover   bool
-	cutter  bool // the blade is stuck
-	stuck   bool // a cut has failed, and nobody has recovered it
-	autoFor byte // GS a
-	said    [4]byte
+	paper    printer.Paper
+	roll     int // dots left, or -1 for plenty
+	cover    bool
+	cutter   bool  // the blade is stuck
+	stuck    bool  // a cut has failed, and nobody has recovered it
+	jam      bool  // paper is stuck in the mechanism
+	jammed   bool  // it was, and nobody has recovered it
+	head     bool  // the head is too hot
+	slot     bool  // a slip is held out
+	holding  bool  // and somebody holds on to it
+	within   *Slip // it was cut and is not held out yet
+	fullFor  byte  // GS E0
+	saidFull string
+	autoFor  byte // GS a
+	said     [4]byte
 
 	page *dots.Bitmap // what is out since the last cut
 	y    int
@@ -95,7 +104,7 @@ const (
 )
 
 func newMachine(model Model, emit func(Slip)) *machine {
-	m := &machine{model: model, reader: theReader(), emit: emit, paper: printer.PaperFull, roll: -1}
+	m := &machine{model: model, reader: theReader(), emit: emit, back: func() {}, paper: printer.PaperFull, roll: -1}
 	m.reset()
 	m.fresh()
 	return m
@@ -105,7 +114,7 @@ func newMachine(model Model, emit func(Slip)) *machine {
 func (m *machine) reset() {
 	m.set = settings{charmap: charmap.CodePage437, glyphs: map[byte]*dots.Bitmap{}, wide: 1, tall: 1, pitch: 30}
 	m.line = line{}
-	m.autoFor = 0
+	m.autoFor, m.fullFor = 0, 0
 	m.qr.data, m.qr.size, m.qr.level = "", 3, dots.LevelL
 	m.graphics = nil
 }
@@ -116,7 +125,9 @@ func (m *machine) fresh() {
 }
 
 // stopped reports whether nothing can be printed now.
-func (m *machine) stopped() bool { return m.paper == printer.PaperOut || m.cover || m.stuck }
+func (m *machine) stopped() bool {
+	return m.paper == printer.PaperOut || m.cover || m.stuck || m.jammed || m.head
+}
 
 // receive takes a byte off the line: real-time commands are obeyed at once,
 // wherever they stand, even when nothing can be printed.
@@ -140,7 +151,7 @@ func (m *machine) step() bool {
 	if n == 0 {
 		return false
 	}
-	if len(m.raw) < rawMost {
+	if len(m.raw) < rawMost && c.name != "real time" {
 		m.raw = append(m.raw, m.buffer[:n]...)
 	}
 	m.obey(c)
@@ -161,41 +172,44 @@ func (m *machine) obey(c command) {
 // handlers obey the commands that this printer knows. What is parsed and not
 // here is taken and ignored, as printers do.
 var handlers = map[string]func(*machine, []byte){
-	"text":   func(m *machine, a []byte) { m.letterOf(a[0]) },
-	"LF":     func(m *machine, _ []byte) { m.print() },
-	"HT":     func(m *machine, _ []byte) { m.tab() },
-	"ESC @":  func(m *machine, _ []byte) { m.reset() },
-	"ESC !":  func(m *machine, a []byte) { m.mode(a[0]) },
-	"ESC $":  func(m *machine, a []byte) { m.x = word(a) },
-	"ESC \\": func(m *machine, a []byte) { m.x = max(0, m.x+int(int16(word(a)))) },
-	"ESC %":  func(m *machine, a []byte) { m.set.useGlyphs = a[0]&1 == 1 },
-	"ESC &":  (*machine).define,
-	"ESC ?":  func(m *machine, a []byte) { delete(m.set.glyphs, a[0]) },
-	"ESC *":  (*machine).bitImage,
-	"ESC -":  func(m *machine, a []byte) { m.set.underline = int(a[0] & 3) },
-	"ESC 2":  func(m *machine, _ []byte) { m.set.pitch = 30 },
-	"ESC 3":  func(m *machine, a []byte) { m.set.pitch = int(a[0]) },
-	"ESC  ":  func(m *machine, a []byte) { m.set.space = int(a[0]) },
-	"ESC E":  func(m *machine, a []byte) { m.set.bold = a[0]&1 == 1 },
-	"ESC G":  func(m *machine, a []byte) { m.set.double = a[0]&1 == 1 },
-	"ESC J":  func(m *machine, a []byte) { m.flush(); m.advance(int(a[0])) },
-	"ESC M":  func(m *machine, a []byte) { m.set.fontB = a[0]&1 == 1 },
-	"ESC a":  func(m *machine, a []byte) { m.set.align = a[0] & 3 },
-	"ESC d":  func(m *machine, a []byte) { m.feedLines(int(a[0])) },
-	"ESC i":  func(m *machine, _ []byte) { m.cut() },
-	"ESC m":  func(m *machine, _ []byte) { m.cut() },
-	"ESC t":  (*machine).codePage,
-	"ESC v":  func(m *machine, _ []byte) { m.say(m.sensors()) },
-	"GS !":   func(m *machine, a []byte) { m.set.wide, m.set.tall = int(a[0]>>4&7)+1, int(a[0]&7)+1 },
-	"GS B":   func(m *machine, a []byte) { m.set.reverse = a[0]&1 == 1 },
-	"GS L":   func(m *machine, a []byte) { m.set.margin = min(word(a), m.model.Dots) },
-	"GS I":   (*machine).identify,
-	"GS V":   (*machine).cutCommand,
-	"GS a":   (*machine).auto,
-	"GS r":   (*machine).sensor,
-	"GS v":   (*machine).raster,
-	"GS (":   (*machine).group,
-	"GS 8":   func(m *machine, a []byte) { m.graphicsFn(a[5:]) },
+	"text":      func(m *machine, a []byte) { m.letterOf(a[0]) },
+	"LF":        func(m *machine, _ []byte) { m.print() },
+	"HT":        func(m *machine, _ []byte) { m.tab() },
+	"ESC @":     func(m *machine, _ []byte) { m.reset() },
+	"ESC !":     func(m *machine, a []byte) { m.mode(a[0]) },
+	"ESC $":     func(m *machine, a []byte) { m.x = word(a) },
+	"ESC \\":    func(m *machine, a []byte) { m.x = max(0, m.x+int(int16(word(a)))) },
+	"ESC %":     func(m *machine, a []byte) { m.set.useGlyphs = a[0]&1 == 1 },
+	"ESC &":     (*machine).define,
+	"ESC ?":     func(m *machine, a []byte) { delete(m.set.glyphs, a[0]) },
+	"ESC *":     (*machine).bitImage,
+	"ESC -":     func(m *machine, a []byte) { m.set.underline = int(a[0] & 3) },
+	"ESC 2":     func(m *machine, _ []byte) { m.set.pitch = 30 },
+	"ESC 3":     func(m *machine, a []byte) { m.set.pitch = int(a[0]) },
+	"ESC  ":     func(m *machine, a []byte) { m.set.space = int(a[0]) },
+	"ESC E":     func(m *machine, a []byte) { m.set.bold = a[0]&1 == 1 },
+	"ESC G":     func(m *machine, a []byte) { m.set.double = a[0]&1 == 1 },
+	"ESC J":     func(m *machine, a []byte) { m.flush(); m.advance(int(a[0])) },
+	"ESC M":     func(m *machine, a []byte) { m.set.fontB = a[0]&1 == 1 },
+	"ESC a":     func(m *machine, a []byte) { m.set.align = a[0] & 3 },
+	"ESC d":     func(m *machine, a []byte) { m.feedLines(int(a[0])) },
+	"ESC i":     func(m *machine, _ []byte) { m.cut() },
+	"ESC m":     func(m *machine, _ []byte) { m.cut() },
+	"ESC t":     (*machine).codePage,
+	"ESC v":     func(m *machine, _ []byte) { m.say(m.sensors()) },
+	"GS !":      func(m *machine, a []byte) { m.set.wide, m.set.tall = int(a[0]>>4&7)+1, int(a[0]&7)+1 },
+	"GS B":      func(m *machine, a []byte) { m.set.reverse = a[0]&1 == 1 },
+	"GS L":      func(m *machine, a []byte) { m.set.margin = min(word(a), m.model.Dots) },
+	"GS I":      (*machine).identify,
+	"GS V":      (*machine).cutCommand,
+	"GS R":      (*machine).collect,
+	"GS e":      (*machine).ejector,
+	"GS \u00e0": (*machine).autoFull,
+	"GS a":      (*machine).auto,
+	"GS r":      (*machine).sensor,
+	"GS v":      (*machine).raster,
+	"GS (":      (*machine).group,
+	"GS 8":      func(m *machine, a []byte) { m.graphicsFn(a[5:]) },
 }
 
 func word(a []byte) int { return int(a[0]) | int(a[1])<<8 }
@@ -434,6 +448,8 @@ func (m *machine) cut() {
 	case m.paper == printer.PaperOut:
 	case m.cutter:
 		m.stuck = true
+	case m.model.Presenter != "":
+		m.present()
 	default:
 		m.deliver(false)
 	}
@@ -441,11 +457,19 @@ func (m *machine) cut() {
 
 // deliver hands out what is printed since the last cut.
 func (m *machine) deliver(torn bool) {
+	if s, ink := m.piece(torn); ink {
+		m.emit(s)
+	}
+}
+
+// piece takes what is printed since the last cut, and reports whether there is
+// any ink on it.
+func (m *machine) piece(torn bool) (Slip, bool) {
 	page, text, raw := m.page, strings.TrimSpace(strings.Join(m.text, "\n")), m.raw
 	page.Grow(m.y)
 	m.fresh()
 	if page.Ink() == 0 {
-		return
+		return Slip{}, false
 	}
-	m.emit(Slip{PNG: page.Image(marginSide, marginTop, marginBottom), Text: text, Raw: raw, Torn: torn})
+	return Slip{PNG: page.Image(marginSide, marginTop, marginBottom), Text: text, Raw: raw, Torn: torn}, true
 }

@@ -13,6 +13,7 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 // Options say what the printer is like.
 type Options struct {
 	Link        string     // a symbolic link to keep to the line; "" makes one in a folder of its own
+	Memory      bool       // no line of the system's, but Dial
 	Model       Model      // zero is TMT20II
 	MMPerSecond int        // paper speed; 0 prints at once
 	OnSlip      func(Slip) // called, one at a time, when a slip comes out; may be nil
@@ -36,6 +38,8 @@ type Slip struct {
 	Text string      // lines; a QR code as [QR ...]
 	Raw  []byte      // the bytes that were printed, from the last cut to this one
 	Torn bool        // the paper ended, or the blade was stuck, before the slip did
+
+	Retracted bool // it was held out, and then taken back
 }
 
 // A Paper is a printer at work.
@@ -58,11 +62,19 @@ type Paper struct {
 
 // A plug is one plugging of the cable.
 type plug struct {
-	master, slave *os.File
-	in            chan []byte
-	pulled        chan struct{}
-	once          sync.Once
-	ended         chan struct{} // closed when its reader has ended
+	port   port
+	in     chan []byte
+	pulled chan struct{}
+	once   sync.Once
+	ended  chan struct{} // closed when its reader has ended
+}
+
+// A port is the printer's end of a line.
+type port interface {
+	Read(p []byte) (int, error)
+	Write(p []byte) // what the host doesn't take is lost
+	Release()       // lets others open the line after a host that took it for itself
+	Close()
 }
 
 // Open puts a printer at the end of a new line, and starts it. Close ends it.
@@ -74,7 +86,7 @@ func Open(o Options) (*Paper, error) {
 		link: o.Link, model: o.Model, speed: o.MMPerSecond,
 		asked: make(chan func(*machine)), plugged: make(chan *plug), done: make(chan struct{}),
 	}
-	if p.link == "" {
+	if p.link == "" && !o.Memory {
 		folder, err := os.MkdirTemp("", "paper")
 		if err != nil {
 			return nil, fmt.Errorf("open paper: %w", err)
@@ -82,6 +94,7 @@ func Open(o Options) (*Paper, error) {
 		p.folder, p.link = folder, filepath.Join(folder, "line")
 	}
 	m := newMachine(o.Model, func(s Slip) { p.keep(s, o.OnSlip) })
+	m.back = p.takenBack
 	p.ended.Go(func() { p.run(m) })
 	if err := p.Replug(); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -106,6 +119,22 @@ func (p *Paper) keep(s Slip, tell func(Slip)) {
 	if tell != nil {
 		tell(s)
 	}
+}
+
+// takenBack marks the slip that came out last.
+func (p *Paper) takenBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slips[len(p.slips)-1].Retracted = true
+}
+
+// Retracted is how many slips are in the bin.
+func (p *Paper) Retracted() int {
+	n := 0
+	for _, s := range p.Slips() {
+		n += int(bit(s.Retracted, 1))
+	}
+	return n
 }
 
 // SetPaper puts in a fresh roll (PaperFull), one near its end (PaperLow), or
@@ -134,9 +163,57 @@ func (p *Paper) Cutter(blocked bool) {
 		m.cutter = blocked
 		if !blocked && m.stuck {
 			m.deliver(true)
+			m.stuck = m.model.Recover
 		}
 	})
 }
+
+// Jam crumples the paper in the mechanism, or frees it, and then what hangs
+// there is taken out. Models that recover by DLE ENQ wait for it after that.
+func (p *Paper) Jam(on bool) {
+	p.ask(func(m *machine) {
+		m.jam = on
+		switch {
+		case on:
+			m.jammed = true
+		case m.jammed:
+			m.deliver(true)
+			m.jammed = m.model.Recover
+		}
+	})
+}
+
+// Head makes the head too hot to print, or cools it.
+func (p *Paper) Head(hot bool) { p.ask(func(m *machine) { m.head = hot }) }
+
+// Take takes the slip that a presenter holds out.
+func (p *Paper) Take() { p.ask(func(m *machine) { m.slot = false }) }
+
+// Hold has somebody hold on to the slip at the slot: it can't be taken back.
+func (p *Paper) Hold(on bool) { p.ask(func(m *machine) { m.holding = on }) }
+
+// AtSlot reports whether a presenter holds a slip out.
+func (p *Paper) AtSlot() bool {
+	there := false
+	p.ask(func(m *machine) { there = m.slot })
+	return there
+}
+
+// Hanging is the text of what is printed and not out: uncut, or inside a presenter.
+func (p *Paper) Hanging() string {
+	text := ""
+	p.ask(func(m *machine) {
+		text = strings.Join(m.text, "\n")
+		if m.within != nil {
+			text = m.within.Text + "\n" + text
+		}
+	})
+	return text
+}
+
+// PowerCycle switches the printer off and on: what it had received is gone, what
+// was printed hangs where it hung.
+func (p *Paper) PowerCycle() { p.ask((*machine).restart) }
 
 // Mute keeps the printer from answering. It goes on printing.
 func (p *Paper) Mute(on bool) { p.ask(func(m *machine) { m.muted = on }) }
@@ -171,7 +248,9 @@ func (p *Paper) Unplug() {
 	p.plug = nil
 	p.mu.Unlock()
 	if plug != nil {
-		os.Remove(p.link)
+		if p.link != "" {
+			os.Remove(p.link)
+		}
 		plug.pull()
 	}
 }
@@ -179,17 +258,11 @@ func (p *Paper) Unplug() {
 // Replug puts the cable back; the line has another device behind the same link.
 func (p *Paper) Replug() error {
 	p.Unplug()
-	master, slave, err := openPTY()
+	end, err := p.line()
 	if err != nil {
 		return fmt.Errorf("plug paper: %w", err)
 	}
-	plug := &plug{
-		master: master, slave: slave, in: make(chan []byte),
-		pulled: make(chan struct{}), ended: make(chan struct{}),
-	}
-	if err := errors.Join(raw(slave), relink(slave.Name(), p.link)); err != nil {
-		return errors.Join(fmt.Errorf("plug paper: %w", err), master.Close(), slave.Close())
-	}
+	plug := &plug{port: end, in: make(chan []byte), pulled: make(chan struct{}), ended: make(chan struct{})}
 	go plug.read(p.pace)
 	p.mu.Lock()
 	p.plug = plug
@@ -201,6 +274,42 @@ func (p *Paper) Replug() error {
 		return os.ErrClosed
 	}
 	return nil
+}
+
+// line makes a new line, and its end.
+func (p *Paper) line() (port, error) {
+	if p.link == "" {
+		return newMemory(), nil
+	}
+	master, slave, err := openPTY()
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(raw(slave), relink(slave.Name(), p.link)); err != nil {
+		return nil, errors.Join(err, master.Close(), slave.Close())
+	}
+	return &terminal{master, slave}, nil
+}
+
+// A terminal is the end of a pseudo terminal.
+type terminal struct{ master, slave *os.File }
+
+func (t *terminal) Read(p []byte) (int, error) { return t.master.Read(p) }
+
+func (t *terminal) Write(b []byte) {
+	_ = t.master.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	_, _ = t.master.Write(b)
+}
+
+// Release lets others open the line again after a host that took it for itself
+// was killed: a real port forgets that with its last user, this one has us.
+func (t *terminal) Release() {
+	_ = control(t.slave, func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0) })
+}
+
+func (t *terminal) Close() {
+	_ = t.slave.Close()
+	_ = t.master.Close()
 }
 
 // openPTY makes a pseudo terminal of which reads end when it is closed: both
@@ -288,7 +397,7 @@ func (p *Paper) run(m *machine) {
 				now, in = nil, nil
 				break
 			}
-			now.release()
+			now.port.Release()
 			for _, c := range b {
 				m.receive(c)
 			}
@@ -342,7 +451,7 @@ func (g *plug) read(pace func() int) {
 			size = max(1, baud/10*int(slice/time.Millisecond)/1000)
 		}
 		buf := make([]byte, size)
-		n, err := g.master.Read(buf)
+		n, err := g.port.Read(buf)
 		if err != nil {
 			return
 		}
@@ -363,25 +472,16 @@ func (g *plug) read(pace func() int) {
 	}
 }
 
-// write answers; a host that doesn't read loses what it doesn't take.
 func (g *plug) write(b []byte) {
 	if len(b) > 0 {
-		_ = g.master.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = g.master.Write(b)
+		g.port.Write(b)
 	}
-}
-
-// release lets others open the line again after a host that took it for itself
-// was killed: a real port forgets that with its last user, this one has us.
-func (g *plug) release() {
-	_ = control(g.slave, func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0) })
 }
 
 func (g *plug) pull() {
 	g.once.Do(func() {
 		close(g.pulled)
-		g.slave.Close()
-		g.master.Close()
+		g.port.Close()
 	})
 	<-g.ended
 }

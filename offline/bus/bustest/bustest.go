@@ -41,6 +41,9 @@ const (
 	Lookup Call = "lookup"
 	Time   Call = "time"
 	Keys   Call = "keys"
+	Report Call = "report"
+	Fetch  Call = "fetch"
+	Renew  Call = "renew"
 )
 
 // A Fault is one way in which an exchange goes wrong. The name says whether a
@@ -66,6 +69,8 @@ const (
 	FailedOld       Fault = "failed, to 7.7"    // Server.ServerProxy.ServiceFailed.HttpError
 	FailedNew       Fault = "failed, from 7.8"  // server.serverproxy.network_error
 	Maintenance     Fault = "maintenance"       // server.clientproxy.maintenance_mode
+	ApplyAndHalve   Fault = "apply and halve"   // applied; half the answer, then the connection breaks
+	ApplyAndHTML    Fault = "apply and html"    // applied; a good answer that says it is HTML
 	ProviderRefuses Fault = "provider refuses"  // 403 {"reason":"not_entitled"}, no X-Road-Error
 )
 
@@ -85,8 +90,13 @@ type Bus struct {
 	held    map[string]*submission
 	order   []string
 	calls   map[Call]int
-	answers map[string]any // look-ups
-	secret  string         // of the one-time code; empty: used up
+	answers map[string]any    // look-ups
+	traces  map[string]string // id -> traceparent
+	pages   map[string][]byte // what Fetch finds, by path below v1/
+	reports [][]byte
+	pace    [2]string // X-Kosk-Rate, X-Kosk-First-Contact; empty: not sent
+	time    time.Time // what the bus believes; zero: the truth
+	secret  string    // of the one-time code; empty: used up
 }
 
 type submission struct {
@@ -113,7 +123,7 @@ func Start(t testing.TB) *Bus {
 	b := &Bus{
 		t: t, pki: p, receipts: key,
 		script: map[Call][]Fault{}, ids: map[string]bool{}, held: map[string]*submission{},
-		calls: map[Call]int{}, answers: map[string]any{}, secret: "ABCDEFGH234567AA",
+		calls: map[Call]int{}, answers: map[string]any{}, traces: map[string]string{}, pages: map[string][]byte{}, secret: "ABCDEFGH234567AA",
 		dice: rand.New(rand.NewPCG(1, 2)),
 	}
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -156,6 +166,9 @@ func (b *Bus) TLS() *tls.Config {
 	return &tls.Config{RootCAs: b.pki.pool(), Certificates: []tls.Certificate{b.pki.station}}
 }
 
+// ServerTLS is the bus's own configuration, for a test that answers by itself.
+func (b *Bus) ServerTLS() *tls.Config { return b.tlsConfig() }
+
 // Script makes the next calls of a kind go wrong, one fault each.
 func (b *Bus) Script(call Call, faults ...Fault) {
 	b.mu.Lock()
@@ -185,6 +198,45 @@ func (b *Bus) Answer(service string, answer any) {
 	defer b.mu.Unlock()
 	b.answers[service] = answer
 }
+
+// SetPage sets what stands below v1/, such as "catalogue".
+func (b *Bus) SetPage(path string, body []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pages[path] = body
+}
+
+// SetPace sets the headers X-Kosk-Rate and X-Kosk-First-Contact of answers to
+// submissions; empty: none.
+func (b *Bus) SetPace(rate, firstContact string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pace = [2]string{rate, firstContact}
+}
+
+// SetTime sets what the bus believes; zero: the truth.
+func (b *Bus) SetTime(at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.time = at
+}
+
+// Reports returns the telemetry that arrived.
+func (b *Bus) Reports() [][]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([][]byte(nil), b.reports...)
+}
+
+// Trace returns the traceparent that a submission came with.
+func (b *Bus) Trace(id string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.traces[id]
+}
+
+// CutIdle ends all connections, as a bus does that starts anew.
+func (b *Bus) CutIdle() { b.listener.cut() }
 
 // Finish ends a submission with the agency's outcome.
 func (b *Bus) Finish(id string, outcome json.RawMessage) { b.end(id, "done", outcome, "") }

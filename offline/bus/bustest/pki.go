@@ -1,6 +1,7 @@
 package bustest
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -75,14 +76,14 @@ func (p *pki) leaf(name string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	der, err := p.issue(name, key.Public())
+	der, err := p.issue(name, key.Public(), time.Hour)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-func (p *pki) issue(name string, key crypto.PublicKey) ([]byte, error) {
+func (p *pki) issue(name string, key crypto.PublicKey, life time.Duration) ([]byte, error) {
 	return x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(p.serial.Add(1) + 1), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -178,6 +179,7 @@ func (b *Bus) est(mux *http.ServeMux) {
 	mux.HandleFunc("GET /.well-known/est/cacerts", func(w http.ResponseWriter, _ *http.Request) {
 		b.sendCerts(w, b.pki.ca.Raw)
 	})
+	mux.HandleFunc("POST /.well-known/est/simplereenroll", b.renew)
 	mux.HandleFunc("POST /.well-known/est/simpleenroll", func(w http.ResponseWriter, r *http.Request) {
 		if b.pki.posing.Load() {
 			b.t.Error("bus: the secret was sent to an impostor")
@@ -203,12 +205,59 @@ func (b *Bus) est(mux *http.ServeMux) {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		der, err := b.pki.issue(csr.Subject.CommonName, csr.PublicKey)
+		der, err := b.pki.issue(csr.Subject.CommonName, csr.PublicKey, time.Hour)
 		if err != nil {
 			b.t.Errorf("bus: issue: %v", err)
 		}
 		b.sendCerts(w, der)
 	})
+}
+
+// renew serves simplereenroll. Source: RFC 7030, 4.2.2.
+func (b *Bus) renew(w http.ResponseWriter, r *http.Request) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		b.t.Error("bus: renewal without a certificate")
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	old := r.TLS.PeerCertificates[0]
+	f := b.fault(Renew)
+	if f == Cut {
+		cut()
+	}
+	body, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, r.Body))
+	if err != nil || r.Header.Get("Content-Type") != "application/pkcs10" {
+		b.t.Errorf("bus: renewal: %v, %q", err, r.Header.Get("Content-Type"))
+	}
+	csr, err := x509.ParseCertificateRequest(body)
+	if err != nil || csr.CheckSignature() != nil {
+		b.t.Errorf("bus: csr: %v", err)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if !bytes.Equal(csr.RawSubject, old.RawSubject) || len(csr.IPAddresses) != len(old.IPAddresses) {
+		b.t.Errorf("bus: renewal of %v asks for %v, %v", old.Subject, csr.Subject, csr.IPAddresses)
+	}
+	if old.PublicKey.(*ecdsa.PublicKey).Equal(csr.PublicKey) {
+		b.t.Error("bus: renewal with the old key")
+	}
+	switch f {
+	case Busy:
+		w.Header().Set("Retry-After", "2")
+		w.WriteHeader(http.StatusAccepted) // 4.2.3: somebody must approve first
+		return
+	case DeniedNew:
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	der, err := b.pki.issue(csr.Subject.CommonName, csr.PublicKey, 2*time.Hour)
+	if err != nil {
+		b.t.Errorf("bus: issue: %v", err)
+	}
+	if f == ApplyAndCut {
+		cut()
+	}
+	b.sendCerts(w, der)
 }
 
 func (b *Bus) sendCerts(w http.ResponseWriter, certs ...[]byte) {

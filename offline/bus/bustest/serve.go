@@ -22,6 +22,9 @@ func (b *Bus) routes() http.Handler {
 			b.checkRequest(r)
 			w.Header().Set("X-Road-Id", r.Header.Get("X-Road-Id"))
 			f := b.fault(call)
+			if call == Submit {
+				b.setPace(w.Header())
+			}
 			if !before(w, f) {
 				serve(w, r, f)
 			}
@@ -31,7 +34,13 @@ func (b *Bus) routes() http.Handler {
 	handle("GET "+base+"submissions/{id}", Status, b.status)
 	handle("POST "+base+"lookups/{service}", Lookup, b.lookUp)
 	handle("GET "+base+"time", Time, func(w http.ResponseWriter, _ *http.Request, _ Fault) {
-		reply(w, http.StatusOK, map[string]any{"time": time.Now().UTC(), "unknown": 1})
+		b.mu.Lock()
+		at := b.time
+		b.mu.Unlock()
+		if at.IsZero() {
+			at = time.Now()
+		}
+		reply(w, http.StatusOK, map[string]any{"time": at.UTC(), "unknown": 1})
 	})
 	handle("GET "+base+"keys", Keys, func(w http.ResponseWriter, _ *http.Request, _ Fault) {
 		spki, err := x509.MarshalPKIXPublicKey(b.receipts.Public())
@@ -40,6 +49,8 @@ func (b *Bus) routes() http.Handler {
 		}
 		reply(w, http.StatusOK, map[string]any{"recipient": "age1pqexample", "receipt_key": spki, "instance": Instance, "not_after": time.Now().Add(time.Hour).UTC()})
 	})
+	handle("POST "+base+"telemetry", Report, b.report)
+	handle("GET "+base+"{page}", Fetch, b.page)
 	b.est(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		b.t.Errorf("bus: unknown call %s %s", r.Method, r.URL)
@@ -58,6 +69,11 @@ func (b *Bus) checkRequest(r *http.Request) {
 	}
 	if got := h.Get("X-Road-Client"); got != Client {
 		b.t.Errorf("bus: X-Road-Client is %q", got)
+	}
+	for _, name := range []string{"User-Agent", "Connection", "Accept-Encoding"} {
+		if h.Get(name) != "" {
+			b.t.Errorf("bus: %s is sent: %q", name, h.Get(name))
+		}
 	}
 	id := h.Get("X-Road-Id")
 	if !uuid.MatchString(id) || b.ids[id] {
@@ -126,6 +142,9 @@ func (b *Bus) submit(w http.ResponseWriter, r *http.Request, f Fault) {
 		return // the client cut the line
 	}
 	s, fresh := b.apply(r.PathValue("id"), body)
+	b.mu.Lock()
+	b.traces[r.PathValue("id")] = r.Header.Get("Traceparent")
+	b.mu.Unlock()
 	switch f {
 	case ApplyAndCut:
 		cut()
@@ -136,6 +155,17 @@ func (b *Bus) submit(w http.ResponseWriter, r *http.Request, f Fault) {
 	case ApplyAndMisname:
 		w.Header().Set("X-Road-Id", "00000000-0000-4000-8000-000000000000")
 		reply(w, http.StatusOK, s)
+	case ApplyAndHalve:
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "1000")
+		io.WriteString(w, `{"state":`) //nolint:errcheck
+	case ApplyAndHTML:
+		body, err := json.Marshal(s)
+		if err != nil {
+			b.t.Error(err)
+		}
+		w.Header().Set("Content-Type", "text/html")
+		w.Write(body) //nolint:errcheck
 	case ApplyAndForge:
 		reply(w, http.StatusOK, map[string]any{"state": "accepted", "receipt": []byte("forged")})
 	default:
@@ -228,4 +258,47 @@ func (b *Bus) lookUp(w http.ResponseWriter, r *http.Request, f Fault) {
 	default:
 		reply(w, http.StatusOK, answer)
 	}
+}
+
+func (b *Bus) setPace(h http.Header) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, name := range []string{"X-Kosk-Rate", "X-Kosk-First-Contact"} {
+		if b.pace[i] != "" {
+			h.Set(name, b.pace[i])
+		}
+	}
+}
+
+func (b *Bus) report(w http.ResponseWriter, r *http.Request, f Fault) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || !json.Valid(body) {
+		b.t.Errorf("bus: report: %v, %q", err, body)
+	}
+	b.mu.Lock()
+	b.reports = append(b.reports, body)
+	b.mu.Unlock()
+	if f == ApplyAndHang {
+		<-r.Context().Done()
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// page serves what is fetched, with a strong ETag.
+func (b *Bus) page(w http.ResponseWriter, r *http.Request, _ Fault) {
+	b.mu.Lock()
+	body, ok := b.pages[r.PathValue("page")]
+	b.mu.Unlock()
+	if !ok {
+		reply(w, http.StatusNotFound, map[string]string{"type": "not_found"})
+		return
+	}
+	tag := fmt.Sprintf(`"%x"`, sha256.Sum256(body))
+	w.Header().Set("ETag", tag)
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Write(body) //nolint:errcheck
 }

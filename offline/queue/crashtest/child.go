@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"reflect"
 	"runtime"
 	"sync"
 	"syscall"
@@ -206,13 +205,5 @@ func fulfil(ctx context.Context, q *queue.Queue, n int) error {
 // compactOver has the queue compact a file over so many bytes when it opens it.
 const compactOver = 1 << 20
 
-// compacting sets when the queue compacts, if it is one that does. It is told
-// by name, because it is the one option that this package needs of it.
-func compacting(o *queue.Options) bool {
-	f := reflect.ValueOf(o).Elem().FieldByName("CompactOver")
-	if !f.IsValid() {
-		return false
-	}
-	f.SetInt(compactOver)
-	return true
-}
+// compacting sets when the queue compacts.
+func compacting(o *queue.Options) { o.CompactOver = compactOver }

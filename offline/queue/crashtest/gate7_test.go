@@ -38,9 +38,6 @@ func TestGate7ACutWhileOpeningKeepsEveryPromise(t *testing.T) {
 			name += ".control." + ph.control
 		}
 		t.Run(name, func(t *testing.T) {
-			if ph.compacts && !compacting(&queue.Options{}) {
-				blocked(t, name, "this queue does not compact")
-			}
 			states := scale(50, 2000)
 			if ph.control != "" {
 				states = max(100, states/10)
