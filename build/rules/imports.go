@@ -96,6 +96,14 @@ var dwellings = []home{
 	{"go.etcd.io/bbolt", []string{"offline/queue"}, nil},
 	{"net/http", []string{"offline/bus", "cmd/bus", "drivers/printer/document"}, []string{"cmd"}}, // the one line out, who answers it, and IPP
 
+	{"github.com/prometheus/client_golang", []string{"cmd/bus/metrics"}, nil},
+	{"github.com/prometheus/common", nil, []string{"cmd/bus"}}, // reads what was scraped
+	{"go.opentelemetry.io/otel", []string{"cmd/bus/trace"}, nil},
+	{"go.opentelemetry.io/proto/otlp", nil, []string{"cmd/bus"}}, // a collector in a test
+	{"google.golang.org/protobuf", nil, []string{"cmd/bus"}},
+	{"golang.org/x/crypto", []string{"cmd/bus/registry"}, nil}, // argon2id
+	{"github.com/chromedp", nil, []string{"cmd/bus/console"}},  // a browser at the operator's page
+
 	{"github.com/digitorus/timestamp", []string{"cmd/bus/msglog"}, nil}, // RFC 3161
 	{"filippo.io/age", []string{"device/request", "device/provision", "device", "cmd/bus", "cmd/kioskctl"}, nil},
 	{"github.com/fxamacker/cbor/v2", []string{"device/request"}, nil},
@@ -114,7 +122,7 @@ var dwellings = []home{
 	{"github.com/makiuchi-d/gozxing", []string{"cmd/kioskctl"}, everywhere}, // reads scans of certificates
 	{"github.com/rogpeppe/go-internal", nil, everywhere},
 	{"github.com/santhosh-tekuri/jsonschema/v6", nil, everywhere},
-	{"go.uber.org/goleak", nil, everywhere},
+	{"go.uber.org/goleak", []string{"drivers/card/cardtest"}, everywhere},
 	{"pgregory.net/rapid", []string{"cmd/bus/ledger/ledgertest"}, everywhere}, // a suite for whoever makes a ledger
 }
 

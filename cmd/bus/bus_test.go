@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,7 +46,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile, "envelope": makeEnvelope},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command takes a second
 			months, err := filepath.Abs("stats/testdata")
@@ -53,6 +54,31 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 	})
+}
+
+// makeEnvelope seals a request of the first person of the population: envelope
+// FILE ID reads the station's key from key.pem and the bus's from its folder.
+func makeEnvelope(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: envelope FILE ID")
+	}
+	block, _ := pem.Decode([]byte(ts.ReadFile("key.pem")))
+	if block == nil {
+		ts.Fatalf("key.pem: no key")
+	}
+	key, err := x509.ParseECPrivateKey(block.Bytes)
+	ts.Check(err)
+	reg, err := registry.Open(ts.MkAbs("bus"))
+	ts.Check(err)
+	p := agency.Population()[0]
+	sealed, err := request.Seal(request.Draft{
+		ID: request.ID(args[1]), Station: "KIOSK-001", Service: agency.WorkCertificate, CatalogueVersion: "1",
+		CreatedAt: time.Now(), Clock: request.ClockTrusted, MonoSeq: 1, BootID: "boot", Lang: "az",
+		Answers: request.Answers{"purpose": "bank"},
+		Holder:  request.Holder{FIN: p.FIN, Surname: p.Surname, GivenNames: p.GivenNames, DocumentNumber: p.DocumentNumber},
+	}, key, reg.Keys().Identity.Recipient())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), sealed, 0o600))
 }
 
 // waitFile waits until a file is there.

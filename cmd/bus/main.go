@@ -32,6 +32,8 @@ type commands struct {
 	Stats     statsCommand     `cmd:"" help:"Statistics by agency, service and month."`
 	OpenAPI   openAPICommand   `cmd:"" name:"openapi" help:"Print the description of the kiosks' service."`
 
+	Operator operatorCommand `cmd:"" help:"Who may open the operator's page."`
+
 	Revoke      revokeCommand      `cmd:"" help:"Take a certificate back."`
 	Revocations revocationsCommand `cmd:"" help:"Write the signed list of certificates that were taken back."`
 	Key         keyCommand         `cmd:"" help:"Print the public key of receipts and certificates."`

@@ -36,6 +36,8 @@ type serveCommand struct {
 	TSA        string  `help:"URL of a time-stamping authority (RFC 3161) for heads of the message log."`
 	Trust      string  `type:"path" help:"Trust bundle to take over at the start, as bus trust set does: cards and persons must then prove themselves."`
 	TrustKey   string  `type:"path" help:"Public key of the bundle's operator in PEM; none for development."`
+
+	observeFlags
 }
 
 // Run serves until ctx ends.
@@ -71,29 +73,42 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := server.New(ctx, server.Config{
+	o, err := c.observeFlags.open(ctx, log)
+	if err != nil {
+		return err
+	}
+	conf := server.Config{
 		Rate: c.Rate, DurableLog: c.DurableLog, Stamper: c.stamper(),
 		Approvals: approvals,
-		Registry: reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
+		Registry:  reg, Ledger: book, Log: log, Host: host, Dialect: server.Dialect(c.Dialect),
 		Provider: server.Provider{Instance: c.Instance, Class: "GOV", Member: c.Member, Subsystem: "kiosk"},
-	})
-	if err != nil {
-		return err
 	}
-	l, err := net.Listen("tcp", c.Listen)
+	o.watch(&conf)
+	s, err := server.New(ctx, conf)
 	if err != nil {
-		return err
+		return errors.Join(err, o.close())
 	}
-	control, err := server.ListenControl(c.socket())
+	l, control, err := c.listen()
 	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	if err := c.tellPort(l); err != nil {
-		return errors.Join(err, l.Close(), control.Close())
+		return errors.Join(err, o.close())
 	}
 	log.Info("serving", "address", l.Addr().String())
 	defer log.Info("stopped")
-	return s.Run(ctx, l, control)
+	return o.run(ctx, s, reg, func(ctx context.Context) error { return s.Run(ctx, l, control) })
+}
+
+// listen opens the kiosks' address and the operator's socket, and tells the port.
+func (c serveCommand) listen() (kiosks, control net.Listener, err error) {
+	if kiosks, err = net.Listen("tcp", c.Listen); err != nil {
+		return nil, nil, err
+	}
+	if control, err = server.ListenControl(c.socket()); err != nil {
+		return nil, nil, errors.Join(err, kiosks.Close())
+	}
+	if err := c.tellPort(kiosks); err != nil {
+		return nil, nil, errors.Join(err, kiosks.Close(), control.Close())
+	}
+	return kiosks, control, nil
 }
 
 // takeTrust takes the bundle over when one is named.

@@ -9,17 +9,11 @@ import (
 
 	"kosk/device/identity"
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
 )
-
-func aygun() vcard.Person {
-	return vcard.Person{
-		FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", Sex: 'F', DocumentNumber: "AA1234567", CAN: "123456",
-		BirthDate: time.Date(1990, 5, 12, 0, 0, 0, 0, time.UTC), Expires: time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC),
-	}
-}
 
 func newPKI(t *testing.T) (*vcard.PKI, *identity.Anchors) {
 	t.Helper()
@@ -49,12 +43,12 @@ func readChip(t *testing.T, pki *vcard.PKI, person vcard.Person, p vcard.Profile
 
 func TestGenuineCardIsBelieved(t *testing.T) {
 	pki, anchors := newPKI(t)
-	chip := readChip(t, pki, aygun(), vcard.Profile{})
+	chip := readChip(t, pki, cardtest.Aygun(), vcard.Profile{})
 	got, err := identity.Believe(chip, anchors, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := aygun()
+	p := cardtest.Aygun()
 	want := identity.Holder{
 		FIN: p.FIN, Surname: p.Surname, GivenNames: p.GivenNames, BirthDate: p.BirthDate, Sex: p.Sex,
 		DocumentNumber: p.DocumentNumber, Expires: p.Expires, IssuingState: "AZE", Assurance: identity.Genuine, Evidence: chip,
@@ -81,7 +75,7 @@ func TestMisbehavingCardsAreRefused(t *testing.T) {
 	pki, anchors := newPKI(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h, err := identity.Believe(readChip(t, pki, aygun(), tt.profile), anchors, time.Now())
+			h, err := identity.Believe(readChip(t, pki, cardtest.Aygun(), tt.profile), anchors, time.Now())
 			if !errors.Is(err, tt.want) {
 				t.Errorf("error = %v, want %v", err, tt.want)
 			}
@@ -95,7 +89,7 @@ func TestMisbehavingCardsAreRefused(t *testing.T) {
 // Every change to what was read of a genuine card must be noticed.
 func TestChangedEvidenceIsRefused(t *testing.T) {
 	pki, anchors := newPKI(t)
-	genuine := readChip(t, pki, aygun(), vcard.Profile{})
+	genuine := readChip(t, pki, cardtest.Aygun(), vcard.Profile{})
 	tests := []struct {
 		name   string
 		change func(c *card.Chip)
@@ -130,7 +124,7 @@ func TestChangedEvidenceIsRefused(t *testing.T) {
 // one; padding and unsigned wrappings may stay without effect.
 func TestEveryFlippedByteOfTheSecurityObjectIsHarmless(t *testing.T) {
 	pki, anchors := newPKI(t)
-	genuine := readChip(t, pki, aygun(), vcard.Profile{})
+	genuine := readChip(t, pki, cardtest.Aygun(), vcard.Profile{})
 	want, err := identity.Believe(genuine, anchors, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +164,7 @@ func clone(c *card.Chip) *card.Chip {
 // the end of its last day in Baku.
 func TestNameFallsBackToTheZone(t *testing.T) {
 	pki, anchors := newPKI(t)
-	chip := readChip(t, pki, aygun(), vcard.Profile{})
+	chip := readChip(t, pki, cardtest.Aygun(), vcard.Profile{})
 	delete(chip.Groups, 11)
 	h, err := identity.Believe(chip, anchors, time.Now())
 	if err != nil {
@@ -183,7 +177,7 @@ func TestNameFallsBackToTheZone(t *testing.T) {
 
 func TestDocumentIsGoodUntilTheEndOfItsLastDayInBaku(t *testing.T) {
 	pki, anchors := newPKI(t)
-	chip := readChip(t, pki, aygun(), vcard.Profile{})
+	chip := readChip(t, pki, cardtest.Aygun(), vcard.Profile{})
 	tests := []struct {
 		now  string
 		want error
@@ -204,7 +198,7 @@ func TestDocumentIsGoodUntilTheEndOfItsLastDayInBaku(t *testing.T) {
 
 func TestAnchorMustHaveBeenValidWhenTheDocumentWasSigned(t *testing.T) {
 	pki, anchors := newPKI(t)
-	chip := readChip(t, pki, aygun(), vcard.Profile{})
+	chip := readChip(t, pki, cardtest.Aygun(), vcard.Profile{})
 	// To a kiosk whose clock is years behind, the signing lies in the future.
 	if _, err := identity.Believe(chip, anchors, time.Now().AddDate(-3, 0, 0)); !errors.Is(err, identity.ErrUnknownSigner) {
 		t.Errorf("error = %v, want unknown signer", err)

@@ -8,6 +8,7 @@ import (
 
 	"kosk/device/identity"
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
@@ -65,7 +66,7 @@ func among(err error, all []error) bool {
 // judge reads a card and believes it or not.
 func judge(t *testing.T, pki *vcard.PKI, anchors *identity.Anchors, p vcard.Profile) (identity.Holder, error) {
 	t.Helper()
-	person := aygun()
+	person := cardtest.Aygun()
 	c, err := vcard.New(pki, person, p)
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +109,7 @@ func TestEveryProfileGetsItsVerdict(t *testing.T) {
 			}
 			h, err := judge(t, pki, anchors, p.Profile)
 			if want.err == nil {
-				if err != nil || h.Assurance != want.assurance || h.FIN != aygun().FIN {
+				if err != nil || h.Assurance != want.assurance || h.FIN != cardtest.Aygun().FIN {
 					t.Errorf("assurance = %v, %v, want %v", h.Assurance, err, want.assurance)
 				}
 				return

@@ -8,6 +8,7 @@ import (
 
 	"kosk/device/identity"
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
@@ -16,7 +17,7 @@ import (
 // readByZone reads a chip with what its zone says, which opens all of them.
 func readByZone(t *testing.T, pki *vcard.PKI, p vcard.Profile) *card.Chip {
 	t.Helper()
-	person := aygun()
+	person := cardtest.Aygun()
 	c, err := vcard.New(pki, person, p)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,7 @@ func TestChipsAreGenuineByEveryProof(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			h, err := identity.Believe(readByZone(t, pki, tt.profile), anchors, time.Now())
-			if err != nil || h.Assurance != tt.want || h.FIN != aygun().FIN {
+			if err != nil || h.Assurance != tt.want || h.FIN != cardtest.Aygun().FIN {
 				t.Errorf("assurance = %v, %v, want %v", h.Assurance, err, tt.want)
 			}
 		})

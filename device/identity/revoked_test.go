@@ -15,6 +15,7 @@ import (
 
 	"kosk/device/identity"
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
 )
@@ -94,7 +95,7 @@ func (a csca) sign(t *testing.T, chip *card.Chip) *card.Chip {
 func TestRevokedSignerIsNotBelieved(t *testing.T) {
 	pki, _ := newPKI(t)
 	a := newCSCA(t)
-	chip := a.sign(t, readChip(t, pki, aygun(), vcard.Profile{}))
+	chip := a.sign(t, readChip(t, pki, cardtest.Aygun(), vcard.Profile{}))
 	now := time.Now()
 	this, day := now.Add(-60*24*time.Hour), 24*time.Hour
 	soon := now.Add(day)

@@ -3,47 +3,20 @@ package identity_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"kosk/device/identity"
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/pcsc"
 	"kosk/drivers/card/vcard"
 )
 
-// slotDir is one folder for all slots of this process, since the PC/SC client
-// library reads the socket's name only once.
-var slotDir string
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "visit")
-	if err != nil {
-		slog.Error("make folder", "error", err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	slotDir = dir
-	if err := os.Setenv("PCSCLITE_CSOCK_NAME", filepath.Join(dir, "run", "pcscd.comm")); err != nil {
-		slog.Error("set socket", "error", err)
-		return 1
-	}
-	code := m.Run()
-	if err := goleak.Find(); err != nil {
-		slog.Error("goroutines left", "error", err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(cardtest.Main(m)) }
 
 // A kiosk is what a visit meets: the real daemon with a virtual card in it.
 type kiosk struct {
@@ -57,15 +30,9 @@ type kiosk struct {
 
 func openKiosk(t *testing.T) *kiosk {
 	t.Helper()
-	if err := vcard.Installed(); err != nil {
-		t.Skipf("skipped: %v", err)
-	}
-	k := &kiosk{t: t, events: make(chan card.Event, 100)}
+	k := &kiosk{t: t, slot: cardtest.Slot(t), events: make(chan card.Event, 100)}
 	k.pki, k.anchors = newPKI(t)
 	var err error
-	if k.slot, err = vcard.OpenSlot(t.Context(), slotDir, nil); err != nil {
-		t.Fatal(err)
-	}
 	if k.reader, err = pcsc.Open("", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +45,6 @@ func openKiosk(t *testing.T) *kiosk {
 	t.Cleanup(func() {
 		stop()
 		<-done
-		if err := k.slot.Close(); err != nil {
-			t.Error(err)
-		}
 	})
 	k.await(card.ReaderReady)
 	return k
@@ -103,7 +67,7 @@ func (k *kiosk) await(kind card.EventKind) {
 // visit puts a card in, reads and believes it, and takes it out again.
 func (k *kiosk) visit(p vcard.Profile, can string) (identity.Holder, error) {
 	k.t.Helper()
-	c, err := vcard.New(k.pki, aygun(), p)
+	c, err := vcard.New(k.pki, cardtest.Aygun(), p)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -72,8 +72,7 @@ func (s *Server) control() http.Handler {
 		writeJSON(w, http.StatusOK, s.faults.list())
 	})
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
-		s.faults.clear()
-		s.Log.Info("faults cleared")
+		s.ClearFaults()
 		writeJSON(w, http.StatusOK, s.faults.list())
 	})
 	if s.Approvals != nil {

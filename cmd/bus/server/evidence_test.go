@@ -13,6 +13,7 @@ import (
 	"kosk/device/identity"
 	"kosk/device/request"
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/vcard"
 )
@@ -54,10 +55,7 @@ func newIssuer(t *testing.T, version int, phones *agency.Approvals) issuer {
 // read reads Aygün's card over the project's own reader code.
 func (i issuer) read(t *testing.T, p vcard.Profile) *card.Chip {
 	t.Helper()
-	c, err := vcard.New(i.pki, vcard.Person{
-		FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", Sex: 'F', DocumentNumber: "AA1234567", CAN: "123456",
-		BirthDate: time.Date(1990, 5, 12, 0, 0, 0, 0, time.UTC), Expires: time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC),
-	}, p)
+	c, err := vcard.New(i.pki, cardtest.Aygun(), p)
 	if err != nil {
 		t.Fatal(err)
 	}

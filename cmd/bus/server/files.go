@@ -87,6 +87,7 @@ func (s *Server) countStations() error {
 
 // seen gets every entry of the message log, in order.
 func (s *Server) seen(e msglog.Entry) {
+	s.entry.Store(e.Seq)
 	s.accesses.add(e)
 	if e.UsedService == "" {
 		return

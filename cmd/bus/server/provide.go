@@ -187,7 +187,9 @@ func (s *Server) put(m *message, arg string) {
 	if !ok || s.disturbed(m, serviceCode, faultLostAnswer, faultWrongSchema) {
 		return
 	}
+	_, end := s.Spans.Step(m.req.Context(), StepReceipt, m.id)
 	receipt, err := s.receipt(id, e, m.body)
+	end(err)
 	if err != nil {
 		s.xroadError(m, http.StatusInternalServerError, errInternal, "receipt")
 		return
@@ -240,7 +242,7 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 		writeReason(m, http.StatusBadRequest, reason)
 		return e, false, false
 	}
-	e, created, err = s.Ledger.Append(m.req.Context(), submissionKey(m.id), body)
+	e, created, err = s.append(m.req.Context(), submissionKey(m.id), m.id, body)
 	if err != nil {
 		s.ledgerFailed(m, err)
 		return e, false, false

@@ -39,6 +39,8 @@ type Config struct {
 	DurableLog bool           // an entry of the message log is synced before its answer leaves
 	Stamper    msglog.Stamper // of the message log's heads; may be nil
 	Told       func(Telling)  // gets every report of a station; must be quick; may be nil
+	Answered   func(Answer)   // gets how every call ended; must be quick; may be nil
+	Spans      Spans          // follow calls and steps; may be nil
 
 	Approvals *agency.Approvals // the simulated provider of phones; may be nil
 }
@@ -76,6 +78,7 @@ type Server struct {
 	lookups    atomic.Int64
 	refused    atomic.Int64
 	effects    atomic.Int64
+	entry      atomic.Uint64 // the last of the message log
 
 	failed chan error // the ledger's ErrUnknown: the process must end
 
@@ -105,6 +108,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		inFlight: map[string]bool{}, conns: map[net.Conn]struct{}{}, lastSeen: map[string]time.Time{},
 		accesses: &accesses{all: map[string][]access{}}, changes: newChanges(), pace: newPace(c.Rate),
 		shelf: &shelf{dir: c.Registry.Dir()},
+	}
+	if s.Spans == nil {
+		s.Spans = noSpans{}
 	}
 	s.agencies = agency.New(s.signCertificate)
 	var err error

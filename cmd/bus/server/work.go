@@ -140,7 +140,9 @@ func (s *Server) runWork(ctx context.Context) {
 }
 
 // perform has one request decided and writes the decision down.
-func (s *Server) perform(ctx context.Context, id string, tokens chan struct{}) error {
+func (s *Server) perform(ctx context.Context, id string, tokens chan struct{}) (err error) {
+	ctx, end := s.Spans.Step(ctx, StepWork, id)
+	defer func() { end(err) }()
 	select {
 	case tokens <- struct{}{}:
 	case <-ctx.Done():
@@ -197,7 +199,7 @@ func (s *Server) record(ctx context.Context, id string, d agency.Decision) error
 	if err := w.Close(); err != nil {
 		return err
 	}
-	e, created, err := s.Ledger.Append(ctx, outcomeKey(id), sealed.Bytes())
+	e, created, err := s.append(ctx, outcomeKey(id), id, sealed.Bytes())
 	if errors.Is(err, ledger.ErrConflict) {
 		return nil
 	}
@@ -207,6 +209,13 @@ func (s *Server) record(ctx context.Context, id string, d agency.Decision) error
 		s.Log.Info("decided", "id", id, "outcome", d.Outcome != nil, "reason", d.Reason)
 	}
 	return err
+}
+
+// append writes an entry of a submission into the ledger.
+func (s *Server) append(ctx context.Context, key, id string, body []byte) (e ledger.Entry, created bool, err error) {
+	ctx, end := s.Spans.Step(ctx, StepAppend, id)
+	defer func() { end(err) }()
+	return s.Ledger.Append(ctx, key, body)
 }
 
 // decision reads what record wrote, or ledger.ErrNotFound.

@@ -101,6 +101,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 func writeReason(w http.ResponseWriter, status int, reason string) {
+	if r, ok := w.(interface{ because(string) }); ok {
+		r.because(reason)
+	}
 	writeJSON(w, status, map[string]string{"reason": reason})
 }
 
@@ -354,6 +357,7 @@ type recorder struct {
 	status        int
 	call, station string
 	id            string
+	reason        string
 	holding       bool
 	held          bytes.Buffer
 }
@@ -379,12 +383,15 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.ResponseWriter.Write(b)
 }
 
+// because remembers the provider's reason.
+func (r *recorder) because(reason string) { r.reason = reason }
+
 // hold keeps what is answered from now on in memory.
 func (r *recorder) hold() { r.holding = true }
 
 // drop forgets what is held.
 func (r *recorder) drop() {
-	r.status = 0
+	r.status, r.reason = 0, ""
 	r.held.Reset()
 }
 
@@ -404,7 +411,17 @@ func (s *Server) logged(call string, h func(*recorder, *http.Request)) http.Hand
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w, call: call}
+		ctx, end := s.Spans.Call(r)
+		r = r.WithContext(ctx)
 		defer func() {
+			a := Answer{
+				Call: rec.call, Station: rec.station, Submission: rec.id, Status: rec.status, Reason: rec.reason,
+				Error: rec.Header().Get("X-Road-Error"), Took: time.Since(start),
+			}
+			end(a)
+			if s.Answered != nil {
+				s.Answered(a)
+			}
 			s.Log.LogAttrs(r.Context(), slog.LevelInfo, "answered",
 				slog.String("call", rec.call), slog.String("station", rec.station), slog.String("id", rec.id),
 				slog.Int("status", rec.status), slog.String("error", rec.Header().Get("X-Road-Error")),

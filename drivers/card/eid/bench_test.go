@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
@@ -42,11 +43,11 @@ func BenchmarkRead(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			v, err := vcard.New(pki, aygun(), c.profile)
+			v, err := vcard.New(pki, cardtest.Aygun(), c.profile)
 			if err != nil {
 				b.Fatal(err)
 			}
-			person := aygun()
+			person := cardtest.Aygun()
 			access, err := eid.MRZ(person.DocumentNumber, icao.DateOf(person.BirthDate), icao.DateOf(person.Expires))
 			if err != nil {
 				b.Fatal(err)

@@ -7,17 +7,11 @@ import (
 	"time"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
 )
-
-func aygun() vcard.Person {
-	return vcard.Person{
-		FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", Sex: 'F', DocumentNumber: "AA1234567", CAN: "123456",
-		BirthDate: time.Date(1990, 5, 12, 0, 0, 0, 0, time.UTC), Expires: time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC),
-	}
-}
 
 func newCard(t *testing.T, p vcard.Profile) *vcard.Card {
 	t.Helper()
@@ -25,7 +19,7 @@ func newCard(t *testing.T, p vcard.Profile) *vcard.Card {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := vcard.New(pki, aygun(), p)
+	c, err := vcard.New(pki, cardtest.Aygun(), p)
 	if err != nil {
 		t.Fatal(err)
 	}

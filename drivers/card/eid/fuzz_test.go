@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
@@ -24,7 +25,7 @@ func FuzzAnswers(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, honest, kind byte, answers []byte) {
-		c, err := vcard.New(pki, aygun(), profiles[int(kind)%len(profiles)])
+		c, err := vcard.New(pki, cardtest.Aygun(), profiles[int(kind)%len(profiles)])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func FuzzAnswers(f *testing.F) {
 			answers = answers[1+size:]
 			return answer, nil
 		}
-		_, err = eid.New(nil).Read(t.Context(), q, eid.Request{Access: zoneOf(t, aygun())})
+		_, err = eid.New(nil).Read(t.Context(), q, eid.Request{Access: zoneOf(t, cardtest.Aygun())})
 		status := new(card.StatusError)
 		if err != nil && !typed(err) && !errors.Is(err, card.ErrRemoved) && !errors.As(err, &status) {
 			t.Errorf("error = %v has no type", err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
@@ -167,7 +168,7 @@ func TestChangedAnswersOfAllWaysAreNoticed(t *testing.T) {
 					}
 					return answer, err
 				}
-				chip, err := eid.New(nil).Read(t.Context(), q, eid.Request{Access: zoneOf(t, aygun()), Portrait: true})
+				chip, err := eid.New(nil).Read(t.Context(), q, eid.Request{Access: zoneOf(t, cardtest.Aygun()), Portrait: true})
 				last = n < command
 				switch {
 				case err == nil && changed && command > 1 && !proves(chip): // as it should
@@ -206,7 +207,7 @@ func typed(err error) bool {
 func TestCardPulledOutAtEveryCommand(t *testing.T) {
 	for name, p := range ways {
 		t.Run(name, func(t *testing.T) {
-			request := eid.Request{Access: zoneOf(t, aygun()), Portrait: true}
+			request := eid.Request{Access: zoneOf(t, cardtest.Aygun()), Portrait: true}
 			whole, err := eid.New(nil).Read(t.Context(), newCard(t, p), request)
 			if err != nil {
 				t.Fatal(err)

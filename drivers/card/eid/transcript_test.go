@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"kosk/drivers/card"
 	"kosk/drivers/card/cardtest"
@@ -32,10 +31,7 @@ func record(t *testing.T, path string, p vcard.Profile) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := vcard.New(pki, vcard.Person{
-		FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", Sex: 'F', DocumentNumber: "AA1234567", CAN: "123456",
-		BirthDate: time.Date(1990, 5, 12, 0, 0, 0, 0, time.UTC), Expires: time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC),
-	}, p)
+	c, err := vcard.New(pki, cardtest.Aygun(), p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
@@ -43,7 +44,7 @@ func TestAllWaysInAreOpened(t *testing.T) {
 				}
 				a := number(t, "123456")
 				if (i+int(c))%2 == 0 {
-					a = zoneOf(t, aygun())
+					a = zoneOf(t, cardtest.Aygun())
 				}
 				t.Run(fmt.Sprintf("%v-%v-%d", m, c, curve), func(t *testing.T) {
 					chip, err := eid.New(nil).Read(t.Context(), newCard(t, vcard.Profile{Mapping: m, Cipher: c, Curve: curve}), eid.Request{Access: a})
@@ -65,7 +66,7 @@ func TestAllWaysInAreOpened(t *testing.T) {
 func TestChipWithoutPACEIsOpenedByItsZone(t *testing.T) {
 	for name, p := range map[string]vcard.Profile{"plain": {BAC: true}, "short": {BAC: true, ShortOnly: true}, "proves": {BAC: true, ChipAuth: true}} {
 		t.Run(name, func(t *testing.T) {
-			chip, err := eid.New(nil).Read(t.Context(), newCard(t, p), eid.Request{Access: zoneOf(t, aygun())})
+			chip, err := eid.New(nil).Read(t.Context(), newCard(t, p), eid.Request{Access: zoneOf(t, cardtest.Aygun())})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +82,7 @@ func TestChipWithoutPACEIsOpenedByItsZone(t *testing.T) {
 }
 
 func TestWrongPasswordsAreNamed(t *testing.T) {
-	other := aygun()
+	other := cardtest.Aygun()
 	other.DocumentNumber = "AA1234568"
 	tests := []struct {
 		name    string
@@ -130,7 +131,7 @@ func TestNothingIsOpenedWithLessThanWasAdvertised(t *testing.T) {
 				}
 				return next(raw)
 			}
-			if _, err := eid.New(nil).Read(t.Context(), q, eid.Request{Access: zoneOf(t, aygun())}); err == nil {
+			if _, err := eid.New(nil).Read(t.Context(), q, eid.Request{Access: zoneOf(t, cardtest.Aygun())}); err == nil {
 				t.Error("the chip was opened")
 			}
 			if begun {
@@ -171,7 +172,7 @@ func TestChipThatProvesNothingIsHandedOn(t *testing.T) {
 		"another key, short":   {ChipAuth: true, Cloned: true, ShortOnly: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chip, err := eid.New(nil).Read(t.Context(), newCard(t, p), eid.Request{Access: zoneOf(t, aygun())})
+			chip, err := eid.New(nil).Read(t.Context(), newCard(t, p), eid.Request{Access: zoneOf(t, cardtest.Aygun())})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/pcsc"
 	"kosk/drivers/card/vcard"
@@ -31,7 +32,7 @@ var links = []struct {
 func BenchmarkRead(b *testing.B) {
 	for _, link := range links {
 		b.Run(link.name, func(b *testing.B) {
-			slot := openSlot(b)
+			slot := cardtest.Slot(b)
 			pki, err := vcard.NewPKI()
 			if err != nil {
 				b.Fatal(err)

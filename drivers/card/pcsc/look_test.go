@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/pcsc"
 	"kosk/drivers/card/vcard"
 )
 
 func TestLookTellsWhatIsThereAndLeavesTheCardAlone(t *testing.T) {
-	slot := openSlot(t)
+	slot := cardtest.Slot(t)
 	pki, err := vcard.NewPKI()
 	if err != nil {
 		t.Fatal(err)

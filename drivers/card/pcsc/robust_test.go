@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/pcsc"
 	"kosk/drivers/card/vcard"
@@ -32,7 +33,7 @@ type counter struct {
 
 func openCounter(t *testing.T) *counter {
 	t.Helper()
-	c := &counter{t: t, slot: openSlot(t), events: make(chan card.Event, 100)}
+	c := &counter{t: t, slot: cardtest.Slot(t), events: make(chan card.Event, 100)}
 	var err error
 	if c.pki, err = vcard.NewPKI(); err != nil {
 		t.Fatal(err)
@@ -219,7 +220,7 @@ func count(t *testing.T, dir string) int {
 // holds counts. The daemon's process is the one whose id it left beside its socket.
 func holds(t *testing.T) held {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(slotDir, "run", "pcscd.pid"))
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(os.Getenv("PCSCLITE_CSOCK_NAME")), "pcscd.pid"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/vcard"
 )
-
-// aygun is a test person of these tests.
-func aygun() vcard.Person {
-	return vcard.Person{
-		FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", Sex: 'F', DocumentNumber: "AA1234567", CAN: "123456",
-		BirthDate: time.Date(1990, 5, 12, 0, 0, 0, 0, time.UTC), Expires: time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC),
-	}
-}
 
 // inserted puts a card into a new slot.
 func inserted(t *testing.T, p vcard.Profile) (*vcard.Slot, *vcard.PKI) {
@@ -28,7 +21,7 @@ func inserted(t *testing.T, p vcard.Profile) (*vcard.Slot, *vcard.PKI) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := vcard.New(pki, aygun(), p)
+	c, err := vcard.New(pki, cardtest.Aygun(), p)
 	if err != nil {
 		t.Fatal(err)
 	}

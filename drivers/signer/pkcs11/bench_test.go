@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/signer"
 )
@@ -20,7 +21,7 @@ func BenchmarkSign(b *testing.B) {
 	} {
 		b.Run(link.name, func(b *testing.B) {
 			d := newDesk(b)
-			c := d.insert(aygun(), link.profile)
+			c := d.insert(cardtest.Aygun(), link.profile)
 			before := c.Commands()
 			var opening, signing time.Duration
 			for b.Loop() {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kosk/drivers/card"
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/signer"
 	"kosk/drivers/signer/signertest"
@@ -45,7 +46,7 @@ func typed(err error) bool {
 // nothing.
 func TestCardForgetsThePINAfterEverySignature(t *testing.T) {
 	d := newDesk(t)
-	c := d.insert(aygun(), vcard.Profile{})
+	c := d.insert(cardtest.Aygun(), vcard.Profile{})
 	begun := time.Now()
 	s := d.open()
 	t.Logf("open: %d APDUs, %v", c.Commands(), time.Since(begun))
@@ -82,7 +83,7 @@ func TestCardForgetsThePINAfterEverySignature(t *testing.T) {
 // removed, no try is lost to it, and the next card works.
 func TestCardIsPulledOutAtEveryCommand(t *testing.T) {
 	d := newDesk(t)
-	whole := d.insert(aygun(), vcard.Profile{})
+	whole := d.insert(cardtest.Aygun(), vcard.Profile{})
 	s := d.open()
 	opened := whole.Commands()
 	if _, err := sign(t.Context(), s, signer.Signature); err != nil {
@@ -94,7 +95,7 @@ func TestCardIsPulledOutAtEveryCommand(t *testing.T) {
 	}
 	t.Logf("%d APDUs to open, %d with a signature; every %d tried", opened, whole.Commands(), step)
 	for n := 1; n < whole.Commands(); n += step {
-		d.insert(aygun(), vcard.Profile{RemovedAfter: n})
+		d.insert(cardtest.Aygun(), vcard.Profile{RemovedAfter: n})
 		s, err := d.opener.Open(t.Context())
 		if err == nil {
 			_, err = sign(t.Context(), s, signer.Signature)
@@ -106,7 +107,7 @@ func TestCardIsPulledOutAtEveryCommand(t *testing.T) {
 		}
 		d.remove()
 	}
-	d.insert(aygun(), vcard.Profile{})
+	d.insert(cardtest.Aygun(), vcard.Profile{})
 	if _, err := sign(t.Context(), d.open(), signer.Signature); err != nil {
 		t.Errorf("the next card: %v", err)
 	}
@@ -130,7 +131,7 @@ func TestOtherCards(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d.t = t
-			d.insert(aygun(), tt.profile)
+			d.insert(cardtest.Aygun(), tt.profile)
 			s, err := d.opener.Open(t.Context())
 			if err == nil {
 				_, err = sign(t.Context(), s, signer.Signature)
@@ -142,7 +143,7 @@ func TestOtherCards(t *testing.T) {
 		})
 	}
 	d.t = t
-	d.insert(aygun(), vcard.Profile{})
+	d.insert(cardtest.Aygun(), vcard.Profile{})
 	if _, err := sign(t.Context(), d.open(), signer.Authentication); err != nil {
 		t.Errorf("the next card: %v", err)
 	}
@@ -152,7 +153,7 @@ func TestOtherCards(t *testing.T) {
 // stuck ends when the card is pulled out.
 func TestSilentCardHoldsNobodyUp(t *testing.T) {
 	d := newDesk(t)
-	d.insert(aygun(), vcard.Profile{Silent: true})
+	d.insert(cardtest.Aygun(), vcard.Profile{Silent: true})
 	for range 2 { // the second waits for the first
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		begun := time.Now()
@@ -165,7 +166,7 @@ func TestSilentCardHoldsNobodyUp(t *testing.T) {
 		cancel()
 	}
 	d.remove()
-	d.insert(aygun(), vcard.Profile{})
+	d.insert(cardtest.Aygun(), vcard.Profile{})
 	if _, err := sign(t.Context(), d.open(), signer.Authentication); err != nil {
 		t.Errorf("the next card: %v", err)
 	}
@@ -174,7 +175,7 @@ func TestSilentCardHoldsNobodyUp(t *testing.T) {
 // The daemon is killed while an errand is under way, and comes back.
 func TestDaemonIsKilledInMidErrand(t *testing.T) {
 	d := newDesk(t)
-	d.insert(aygun(), vcard.Profile{Latency: 5 * time.Millisecond})
+	d.insert(cardtest.Aygun(), vcard.Profile{Latency: 5 * time.Millisecond})
 	if _, err := sign(t.Context(), d.open(), signer.Signature); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/signer"
 )
@@ -24,7 +25,7 @@ func files(t *testing.T) int {
 // no goroutine and no file behind.
 func TestSignaturesLeaveNothingBehind(t *testing.T) {
 	d := newDesk(t)
-	good, err := vcard.New(d.pki, aygun(), vcard.Profile{})
+	good, err := vcard.New(d.pki, cardtest.Aygun(), vcard.Profile{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestSignaturesLeaveNothingBehind(t *testing.T) {
 			}
 		}
 		s := d.open()
-		d.insert(aygun(), vcard.Profile{RemovedAfter: 50})
+		d.insert(cardtest.Aygun(), vcard.Profile{RemovedAfter: 50})
 		if _, err := sign(t.Context(), s, signer.Signature); !typed(err) {
 			t.Errorf("another card that leaves: %v", err)
 		}

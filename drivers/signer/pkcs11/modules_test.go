@@ -21,6 +21,7 @@ import (
 
 	hsm "github.com/miekg/pkcs11"
 
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/signer"
 	"kosk/drivers/signer/pkcs11"
@@ -61,7 +62,7 @@ func TestPINIsTypedOnTheReadersPad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.insert(aygun(), vcard.Profile{})
+	d.insert(cardtest.Aygun(), vcard.Profile{})
 	s, err := pad.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -2,14 +2,11 @@ package pkcs11_test
 
 import (
 	"context"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/pcsc"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/signer"
@@ -17,41 +14,10 @@ import (
 	"kosk/drivers/signer/signertest"
 )
 
-// slotDir is one folder for all slots of this process, since the client library
-// reads the socket's name only once.
-var slotDir string
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "signer")
-	if err != nil {
-		slog.Error("make folder", "error", err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	slotDir = dir
-	if err := os.Setenv("PCSCLITE_CSOCK_NAME", filepath.Join(dir, "run", "pcscd.comm")); err != nil {
-		slog.Error("set socket", "error", err)
-		return 1
-	}
-	code := m.Run()
-	if err := goleak.Find(); err != nil {
-		slog.Error("goroutines left", "error", err)
-		return 1
-	}
-	return code
-}
-
-func aygun() vcard.Person {
-	return vcard.Person{
-		FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün", Sex: 'F', DocumentNumber: "AA1234567", CAN: "123456",
-		BirthDate: time.Date(1990, 5, 12, 0, 0, 0, 0, time.UTC), Expires: time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC),
-	}
-}
+func TestMain(m *testing.M) { os.Exit(cardtest.Main(m)) }
 
 func elvin() vcard.Person {
-	p := aygun()
+	p := cardtest.Aygun()
 	p.FIN, p.Surname, p.GivenNames, p.Sex, p.DocumentNumber = "7QWLZM4", "Quliyev", "Elvin", 'M', "AA7654321"
 	return p
 }
@@ -68,18 +34,11 @@ type desk struct {
 
 func newDesk(t testing.TB) *desk {
 	t.Helper()
-	if err := vcard.Installed(); err != nil {
-		t.Skipf("skipped: %v", err)
-	}
 	if _, err := pkcs11.Stock(); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	d := &desk{t: t}
+	d := &desk{t: t, slot: cardtest.Slot(t)}
 	var err error
-	if d.slot, err = vcard.OpenSlot(t.Context(), slotDir, nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.slot.Close() })
 	if d.reader, err = pcsc.Open("Virtual PCD", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +115,7 @@ func TestSigner(t *testing.T) {
 		d := newDesk(t)
 		return signertest.Rig{
 			Opener: d.opener, PIN: pins,
-			Insert: func(used int) { d.insert(aygun(), vcard.Profile{PINUsed: used}) },
+			Insert: func(used int) { d.insert(cardtest.Aygun(), vcard.Profile{PINUsed: used}) },
 			Swap:   func() { d.insert(elvin(), vcard.Profile{}) },
 			Remove: d.remove,
 			Stop:   func() { d.must(d.slot.KillDaemon) }, Start: func() { d.must(d.slot.StartDaemon); d.await(d.in) },
