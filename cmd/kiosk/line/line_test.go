@@ -94,6 +94,11 @@ func TestTelemetryTellsNothingOfAPerson(t *testing.T) {
 			t.Errorf("%s is %q", name, states[name])
 		}
 	}
+	until(t, "the bus's answer", func() bool { // it told us before it answered
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return !l.reported.IsZero()
+	})
 	r, err := control.Ask(t.Context(), l.opts.Config.State.Socket(), control.Request{Verb: control.Status})
 	if err != nil {
 		t.Fatal(err)
