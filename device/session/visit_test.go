@@ -415,3 +415,34 @@ func TestTheFinalSlipHoldsAllThatWasSigned(t *testing.T) {
 		}
 	}
 }
+
+// With the card put in first, a certificate takes six touches beside the digits
+// of access number and PIN.
+func TestTouchesOfACertificate(t *testing.T) {
+	v := session.New(sessiontest.Kiosk())
+	touches := 0
+	touched := []session.Event{
+		session.ServicePicked{}, session.Entered{}, session.Answered{}, session.Confirmed{}, session.Agreed{}, session.Finished{},
+	}
+	entered := false // the number completes itself
+	for _, e := range sessiontest.Certificate(text.Az) {
+		switch e.(type) {
+		case session.LanguageChosen, session.WithCard:
+			continue
+		case session.Entered:
+			if !entered {
+				entered = true
+				continue
+			}
+		}
+		for _, touch := range touched {
+			if session.Kind(touch) == session.Kind(e) {
+				touches++
+			}
+		}
+		v.Step(e)
+	}
+	if v.State != session.Parting || touches != 6 {
+		t.Errorf("%d touches, and then %s", touches, v.State)
+	}
+}
