@@ -440,7 +440,7 @@ func (p *Printer) reaches(ctx context.Context, command []byte, patience time.Dur
 // cutTail cuts off the piece of an earlier slip that hangs in the slot, so that
 // it doesn't come out joined to the next person's.
 func (p *Printer) cutTail(ctx context.Context) error {
-	command := append(p.encoder.cutOff(), 0x1D, 0x72, 1) // GS r 1: answered after the cut
+	command := append(p.encoder.cutOff(), sensorAsked...) // answered after the cut
 	if err := p.reaches(ctx, command, p.patience.print); err != nil {
 		return p.hears(err)
 	}

@@ -26,6 +26,7 @@ type Profile struct {
 	QR          bool
 	Cut         string
 	Confirm     string
+	Macros      bool
 	Clear       string
 	Status      []string
 	AutoStatus  []byte `toml:"auto_status"`

@@ -83,9 +83,12 @@ func trouble(w *world, moves []string) {
 			continue
 		}
 		switch name {
-		case "restart", "visit ends", "slip not taken", // they wait for the slip, or end it with the world
-			"power cycle": // README.md, what doesn't hold: the line alone can't tell
+		case "restart", "visit ends", "slip not taken": // they wait for the slip, or end it with the world
 			hand, within = hands["unplugged"], true
+		case "power cycle":
+			if !w.macros { // README.md, what doesn't hold: it takes half a second to be noticed
+				hand, within = hands["outage"], true
+			}
 		}
 		ms, _ := time.ParseDuration(at + "ms")
 		done := make(chan struct{})

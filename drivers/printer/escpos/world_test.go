@@ -26,7 +26,8 @@ type world struct {
 	o      escpos.Options
 	clears bool // the model forgets what it holds when it is told to
 
-	tears bool // it has no cutter: people tear their slips off
+	macros bool // the model has macros, so that a loss of power is noticed however short
+	tears  bool // it has no cutter: people tear their slips off
 
 	outcomes map[string][]printer.Outcome
 	left     map[string]int // ends of slips that were printed when their people had left
@@ -39,7 +40,7 @@ type world struct {
 func newWorld(t *testing.T, profile string, memory bool) *world {
 	t.Helper()
 	model := models[profile]()
-	w := &world{t: t, tears: !model.Cutter, clears: model.Clears || model.Presenter == "custom", outcomes: map[string][]printer.Outcome{}, left: map[string]int{}}
+	w := &world{t: t, tears: !model.Cutter, macros: model.Macros, clears: model.Clears || model.Presenter == "custom", outcomes: map[string][]printer.Outcome{}, left: map[string]int{}}
 	w.paper = putPaper(t, paper.Options{Model: model, MMPerSecond: 150, Memory: memory})
 	w.o = escpos.Options{
 		Path: w.paper.Path(), Profile: profile, Baud: 115200, Journal: filepath.Join(t.TempDir(), "slips"),
@@ -121,6 +122,7 @@ var hands = map[string]func(*world){
 	"unplugged":      func(w *world) { w.paper.Unplug() },
 	"replugged":      func(w *world) { _ = w.paper.Replug() },
 	"power cycle":    func(w *world) { w.paper.PowerCycle() },
+	"outage":         func(w *world) { w.paper.Outage(outage) },
 	"slip taken":     func(w *world) { w.paper.Take() },
 	"visit ends":     (*world).visitEnds,
 	"retract":        func(w *world) { _, _ = w.kiosk.Retract(w.t.Context()) },
@@ -128,6 +130,9 @@ var hands = map[string]func(*world){
 	"restart":        func(w *world) { w.stop(); w.start() },
 	"slip not taken": func(w *world) { w.watch(); w.wait(1500 * time.Millisecond) },
 }
+
+// outage is how long a printer takes at least to be there again.
+const outage = 500 * time.Millisecond
 
 // heals undo what hands did.
 var heals = []string{"paper in", "cover closed", "blade freed", "jam cleared", "head cooled", "heard", "replugged", "slip taken"}

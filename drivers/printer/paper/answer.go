@@ -36,6 +36,7 @@ func (m *machine) restart() {
 	m.reset()
 	m.stuck, m.jammed = m.cutter && m.stuck, m.jam
 	m.real = m.real[:0]
+	m.macro, m.defining = nil, false
 }
 
 // realTime obeys the command that the last bytes received make, if any.

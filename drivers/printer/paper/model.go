@@ -14,6 +14,7 @@ type Model struct {
 	Auto    bool                      // GS a
 	Cutter  bool                      // GS V; without one, a slip ends when it is torn off
 	Recover bool                      // an error whose cause is gone waits for DLE ENQ
+	Macros  bool                      // GS :, GS ^
 
 	// Presenter is how a slip is held out and taken back: "custom" (GS e, DLE EOT
 	// 20, GS E0, FS C0), "citizen" (GS R, DLE EOT 4 bit 6), or "" for none.
@@ -35,7 +36,7 @@ func Models() map[string]func() Model {
 // TMT20II is an Epson TM-T20II with 80 mm paper.
 func TMT20II() Model {
 	return Model{
-		Name: "TM-T20II", Dots: 576, Glyphs: true, QR: true, Process: true, Clears: true, Auto: true, Cutter: true, Recover: true,
+		Name: "TM-T20II", Dots: 576, Glyphs: true, QR: true, Process: true, Clears: true, Auto: true, Cutter: true, Recover: true, Macros: true,
 		Pages: map[byte]*charmap.Charmap{
 			0: charmap.CodePage437, 2: charmap.CodePage850, 16: charmap.Windows1252, 17: charmap.CodePage866,
 			18: charmap.CodePage852, 19: charmap.CodePage858, 45: charmap.Windows1250, 46: charmap.Windows1251,
@@ -77,7 +78,7 @@ func Clone58() Model {
 // of its own, text and pictures.
 func CustomKPM() Model {
 	return Model{
-		Name: "KPM216H", Dots: 640, Glyphs: true, Cutter: true, Presenter: "custom", StepMM: 0.625,
+		Name: "KPM216H", Dots: 640, Glyphs: true, Cutter: true, Macros: true, Presenter: "custom", StepMM: 0.625,
 		Pages: map[byte]*charmap.Charmap{
 			0: charmap.CodePage437, 2: charmap.CodePage850, 16: charmap.Windows1252, 17: charmap.CodePage866, 19: charmap.CodePage858,
 		},

@@ -215,6 +215,15 @@ func (p *Paper) Hanging() string {
 // was printed hangs where it hung.
 func (p *Paper) PowerCycle() { p.ask((*machine).restart) }
 
+// Outage takes the power away for a while, as a person at the switch does: what
+// comes down the line meanwhile is lost.
+func (p *Paper) Outage(d time.Duration) {
+	p.ask(func(m *machine) {
+		m.restart()
+		m.off = time.Now().Add(d)
+	})
+}
+
 // Mute keeps the printer from answering. It goes on printing.
 func (p *Paper) Mute(on bool) { p.ask(func(m *machine) { m.muted = on }) }
 
@@ -398,6 +407,9 @@ func (p *Paper) run(m *machine) {
 				break
 			}
 			now.port.Release()
+			if time.Now().Before(m.off) {
+				break
+			}
 			for _, c := range b {
 				m.receive(c)
 			}
