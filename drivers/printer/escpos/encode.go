@@ -50,10 +50,13 @@ type encoder struct {
 	lattice *dots.Bitmap
 }
 
+// theFace is drawn once: every glyph always looks the same.
+var theFace = sync.OnceValue(dots.NewFace)
+
 func newEncoder(p Profile) *encoder {
 	return &encoder{
 		profile: p,
-		face:    dots.NewFace(),
+		face:    theFace(),
 		mark:    sync.OnceValue(func() *dots.Bitmap { return dots.Mark(markSide) }),
 		lattice: dots.Lattice(),
 	}

@@ -15,6 +15,7 @@ import (
 
 var (
 	troubles = flag.Int("troubles", 200, "runs of random troubles on a line in memory")
+	cuts     = flag.Int("cuts", 60, "places of a slip, on each model, at which it loses power")
 	wired    = flag.Int("wired", 7, "runs of random troubles on a real pseudo terminal")
 )
 
@@ -24,20 +25,26 @@ var (
 func TestRandomTroubles(t *testing.T) {
 	for run := range *troubles {
 		profile, moves := chance(run)
-		if !t.Run(fmt.Sprint(run), func(t *testing.T) {
+		t.Run(fmt.Sprint(run), func(t *testing.T) {
+			t.Parallel() // each waits for its disk
 			synctest.Test(t, func(t *testing.T) { trouble(newWorld(t, profile, true), moves) })
-		}) {
-			t.Fatalf("%s: %s", profile, strings.Join(moves, ", "))
-		}
+			if t.Failed() {
+				t.Logf("%s: %s", profile, strings.Join(moves, ", "))
+			}
+		})
 	}
 }
 
 func TestRandomTroublesOnARealLine(t *testing.T) {
 	for run := range *wired {
 		profile, moves := chance(run)
-		if !t.Run(fmt.Sprint(run), func(t *testing.T) { trouble(newWorld(t, profile, false), moves) }) {
-			t.Fatalf("%s: %s", profile, strings.Join(moves, ", "))
-		}
+		t.Run(fmt.Sprint(run), func(t *testing.T) {
+			t.Parallel()
+			trouble(newWorld(t, profile, false), moves)
+			if t.Failed() {
+				t.Logf("%s: %s", profile, strings.Join(moves, ", "))
+			}
+		})
 	}
 }
 

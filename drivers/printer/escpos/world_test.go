@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,14 +38,20 @@ type world struct {
 
 func newWorld(t *testing.T, profile string, memory bool) *world {
 	t.Helper()
+	return newWorldOf(t, profile, paper.Options{MMPerSecond: 150, Memory: memory})
+}
+
+func newWorldOf(t *testing.T, profile string, o paper.Options) *world {
+	t.Helper()
 	model := models[profile]()
 	w := &world{t: t, tears: !model.Cutter, macros: model.Macros, clears: model.Clears || model.Presenter == "custom", outcomes: map[string][]printer.Outcome{}, left: map[string]int{}}
-	w.paper = putPaper(t, paper.Options{Model: model, MMPerSecond: 150, Memory: memory})
+	o.Model = model
+	w.paper = putPaper(t, o)
 	w.o = escpos.Options{
-		Path: w.paper.Path(), Profile: profile, Baud: 115200, Journal: filepath.Join(t.TempDir(), "slips"),
+		Path: w.paper.Path(), Profile: profile, Baud: 115200, Journal: journalPath(t),
 		Patience: 600 * time.Millisecond, Remind: 300 * time.Millisecond, Retract: time.Second, Log: slog.New(slog.DiscardHandler),
 	}
-	if memory {
+	if o.Memory {
 		w.o = escpos.OverMemory(w.o, w.paper)
 	}
 	w.start()

@@ -3,6 +3,7 @@ package paper
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/dots"
@@ -37,6 +38,14 @@ func (m *machine) restart() {
 	m.stuck, m.jammed = m.cutter && m.stuck, m.jam
 	m.real = m.real[:0]
 	m.macro, m.defining = nil, false
+}
+
+// outage takes the power away for a while.
+func (m *machine) outage(d time.Duration) {
+	for m.step() { // what had time enough is on paper
+	}
+	m.restart()
+	m.off = time.Now().Add(d)
 }
 
 // realTime obeys the command that the last bytes received make, if any.

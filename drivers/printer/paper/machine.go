@@ -28,6 +28,8 @@ type machine struct {
 	raw    []byte // obeyed since the last cut
 
 	off      time.Time // there is no power until then
+	fuse     int       // bytes until it fails, 0 for never
+	fused    time.Duration
 	paper    printer.Paper
 	roll     int // dots left, or -1 for plenty
 	cover    bool
@@ -136,6 +138,13 @@ func (m *machine) stopped() bool {
 // receive takes a byte off the line: real-time commands are obeyed at once,
 // wherever they stand, even when nothing can be printed.
 func (m *machine) receive(b byte) {
+	if !m.off.IsZero() && time.Now().Before(m.off) {
+		return
+	}
+	if m.fuse == 1 {
+		m.outage(m.fused)
+	}
+	m.fuse = max(0, m.fuse-1)
 	m.buffer = append(m.buffer, b)
 	m.real = append(m.real, b)
 	if len(m.real) > 10 {

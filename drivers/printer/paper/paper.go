@@ -217,11 +217,11 @@ func (p *Paper) PowerCycle() { p.ask((*machine).restart) }
 
 // Outage takes the power away for a while, as a person at the switch does: what
 // comes down the line meanwhile is lost.
-func (p *Paper) Outage(d time.Duration) {
-	p.ask(func(m *machine) {
-		m.restart()
-		m.off = time.Now().Add(d)
-	})
+func (p *Paper) Outage(d time.Duration) { p.ask(func(m *machine) { m.outage(d) }) }
+
+// OutageAfter is an Outage as soon as so many bytes more have come down the line.
+func (p *Paper) OutageAfter(bytes int, d time.Duration) {
+	p.ask(func(m *machine) { m.fuse, m.fused = bytes, d })
 }
 
 // Mute keeps the printer from answering. It goes on printing.
@@ -407,9 +407,6 @@ func (p *Paper) run(m *machine) {
 				break
 			}
 			now.port.Release()
-			if time.Now().Before(m.off) {
-				break
-			}
 			for _, c := range b {
 				m.receive(c)
 			}
