@@ -111,9 +111,9 @@ func (w *world) count(k printer.EventKind) int {
 // hands are what people and chance do to a printer and to the kiosk.
 var hands = map[string]func(*world){
 	"paper out":      func(w *world) { w.paper.SetPaper(printer.PaperOut) },
-	"paper low":      func(w *world) { w.paper.SetPaper(printer.PaperLow) },
+	"paper low":      func(w *world) { w.load(printer.PaperLow) },
 	"roll ends":      func(w *world) { w.paper.SetRoll(12) },
-	"paper in":       func(w *world) { w.paper.SetPaper(printer.PaperFull) },
+	"paper in":       func(w *world) { w.load(printer.PaperFull) },
 	"cover opened":   func(w *world) { w.paper.Cover(true) },
 	"cover closed":   func(w *world) { w.paper.Cover(false) },
 	"blade stuck":    func(w *world) { w.paper.Cutter(true) },
@@ -138,6 +138,14 @@ var hands = map[string]func(*world){
 
 // outage is how long a printer takes at least to be there again.
 const outage = 500 * time.Millisecond
+
+// load puts a roll in. No hand does that quicker than a printer is asked how it is.
+func (w *world) load(roll printer.Paper) {
+	if w.paper.Ended() {
+		w.wait(200 * time.Millisecond)
+	}
+	w.paper.SetPaper(roll)
+}
 
 // heals undo what hands did.
 var heals = []string{"paper in", "cover closed", "blade freed", "jam cleared", "head cooled", "heard", "replugged", "slip taken"}

@@ -185,7 +185,7 @@ func (m *machine) identify(a []byte) {
 	case 65:
 		m.say(append([]byte("_1.00"), 0)...)
 	case 66:
-		m.say(append([]byte("_KOSK"), 0)...)
+		m.say(append([]byte("_"+m.model.Maker), 0)...)
 	case 67:
 		m.say(append([]byte("_"+m.model.Name), 0)...)
 	case 68:

@@ -153,6 +153,13 @@ func (p *Paper) SetRoll(mm int) {
 	p.ask(func(m *machine) { m.roll = mm * dots.PerMM })
 }
 
+// Ended reports whether the paper is out.
+func (p *Paper) Ended() bool {
+	ended := false
+	p.ask(func(m *machine) { ended = m.paper == printer.PaperOut })
+	return ended
+}
+
 // Cover opens or closes the cover.
 func (p *Paper) Cover(open bool) { p.ask(func(m *machine) { m.cover = open }) }
 
