@@ -115,4 +115,10 @@ func texts(p *paper.Paper) []string {
 	return all
 }
 
-var _ printer.Printer = (*escpos.Printer)(nil)
+var (
+	_ printer.Printer   = (*escpos.Printer)(nil)
+	_ printer.Watcher   = (*escpos.Printer)(nil)
+	_ printer.Presenter = (*escpos.Printer)(nil)
+	_ printer.Forgetter = (*escpos.Printer)(nil)
+	_ printer.Supplier  = (*escpos.Printer)(nil)
+)

@@ -26,11 +26,9 @@ func TestRandomTroubles(t *testing.T) {
 	for run := range *troubles {
 		profile, moves := chance(run)
 		t.Run(fmt.Sprint(run), func(t *testing.T) {
-			t.Parallel() // each waits for its disk
+			t.Parallel()
+			defer explain(t, profile, moves)
 			synctest.Test(t, func(t *testing.T) { trouble(newWorld(t, profile, true), moves) })
-			if t.Failed() {
-				t.Logf("%s: %s", profile, strings.Join(moves, ", "))
-			}
 		})
 	}
 }
@@ -40,11 +38,15 @@ func TestRandomTroublesOnARealLine(t *testing.T) {
 		profile, moves := chance(run)
 		t.Run(fmt.Sprint(run), func(t *testing.T) {
 			t.Parallel()
+			defer explain(t, profile, moves)
 			trouble(newWorld(t, profile, false), moves)
-			if t.Failed() {
-				t.Logf("%s: %s", profile, strings.Join(moves, ", "))
-			}
 		})
+	}
+}
+
+func explain(t *testing.T, profile string, moves []string) {
+	if t.Failed() {
+		t.Logf("%s: %s", profile, strings.Join(moves, ", "))
 	}
 }
 
