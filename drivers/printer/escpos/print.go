@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"kosk/drivers/printer"
@@ -99,10 +100,11 @@ func (p *Printer) ready(ctx context.Context, j job) error {
 				return err
 			}
 		}
-		if s.Err() == nil && p.path.in(idle) {
+		if would, _, _ := step(p.path, slipOffered); slices.Contains(would, doStart) && p.untried() {
 			if err := p.tryWitness(ctx); err != nil {
 				return err
 			}
+			continue // much may have happened meanwhile
 		}
 		for _, a := range p.happens(slipOffered) {
 			switch a {

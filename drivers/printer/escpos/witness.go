@@ -31,12 +31,11 @@ type witness struct {
 	echo  int // answers to the definition
 }
 
+func (p *Printer) untried() bool { return p.profile.Macros && !p.link.witness.tried }
+
 // tryWitness defines the witness and calls it, and counts the answers. Whatever
 // a printer that knows no macros makes of it is dropped by ESC @, and not printed.
 func (p *Printer) tryWitness(ctx context.Context) error {
-	if !p.profile.Macros || p.link.witness.tried {
-		return nil
-	}
 	var try []byte
 	for _, part := range [][]byte{initialized, witnessDefined, witnessCalled, initialized, sensorAsked} {
 		try = append(try, part...)
