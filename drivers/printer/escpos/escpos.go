@@ -430,17 +430,24 @@ func (p *Printer) reaches(ctx context.Context, command []byte, patience time.Dur
 	if _, err := p.link.line.Write(ctx, command); err != nil {
 		return lineError(err)
 	}
-	answered := false
+	answered, silences := false, 0
 	for p.owed > 0 {
 		err := p.link.await(ctx, patience, func(e event) (bool, error) { return e.kind == sensorReply, nil })
 		if answered && errors.Is(err, printer.ErrMute) {
+			// It may stand still in the middle, and it may just have gone on.
+			if err := p.clean(ctx); err != nil {
+				return err
+			}
+			if silences++; silences < 2 {
+				continue
+			}
 			p.owed = 0
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		answered = true
+		answered, silences = true, 0
 		p.owed--
 	}
 	return nil
