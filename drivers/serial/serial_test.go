@@ -247,7 +247,10 @@ func TestXoffStopsTheLineAndDiscardFreesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent, err := 0, error(nil)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for sent < 1000 && err == nil { // the XOFF is on its way for a moment
+		<-tick.C
 		var n int
 		n, err = l.Write(t.Context(), []byte("."))
 		sent += n

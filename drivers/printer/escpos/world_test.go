@@ -51,6 +51,9 @@ func newWorldOf(t *testing.T, profile string, o paper.Options) *world {
 		Path: w.paper.Path(), Profile: profile, Baud: 115200, Journal: journalPath(t),
 		Patience: 600 * time.Millisecond, Remind: 300 * time.Millisecond, Retract: time.Second, Log: slog.New(slog.DiscardHandler),
 	}
+	if !o.Memory {
+		w.o.Patience = 2 * time.Second // a busy machine is no mute printer
+	}
 	if o.Memory {
 		w.o = escpos.OverMemory(w.o, w.paper)
 	}
