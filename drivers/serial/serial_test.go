@@ -114,6 +114,7 @@ func TestAStalledPeerEndsTheWriteAndKeepsTheCount(t *testing.T) {
 
 func TestASlowPeerIsWaitedFor(t *testing.T) {
 	o := options(t)
+	o.Stall = 2 * time.Second // a busy machine's pause is no stall
 	p := plug(t, o.Path)
 	l := open(t, o)
 	const size = 40_000
