@@ -9,20 +9,21 @@ import (
 	"time"
 
 	"kosk/device/identity"
-	"kosk/device/receipt"
 	"kosk/device/request"
 	"kosk/device/session"
 	"kosk/device/text"
 	"kosk/drivers/card"
 	"kosk/drivers/card/icao"
-	"kosk/drivers/printer"
 	"kosk/offline"
 )
 
 // Limits of what runs beside the loop.
 const (
-	readTimeout  = 30 * time.Second
-	printTimeout = 45 * time.Second
+	readTimeout = 30 * time.Second
+	releaseTime = 2 * time.Second // for a card to be let go of
+	// putTimeout is how long a disk may take to store a request. After it the
+	// person is told that we will find out, with the number.
+	putTimeout = 8 * time.Second
 	// waitLineDown is how long a person waits for an outcome when the line is
 	// known to be down: long enough to read that the request is stored.
 	waitLineDown = 1500 * time.Millisecond
@@ -36,7 +37,9 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 	}
 	switch e := e.(type) {
 	case session.ReadHolder:
-		answer(func(ctx context.Context) session.Event { return k.readHolder(ctx, visit, e.CAN) })
+		k.startReading(ctx, e.CAN)
+	case session.Unread:
+		k.stopReading()
 	case session.OpenKeys:
 		answer(func(ctx context.Context) session.Event { return k.openKeys(ctx, e) })
 	case session.Prove:
@@ -54,6 +57,10 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		k.beside(ctx, visit, func() { k.submit(ctx, personal, visit, draft, stream, wait) })
 	case session.Print:
 		answer(func(ctx context.Context) session.Event { return k.print(ctx, e.Slip) })
+	case session.PrintPage:
+		answer(func(ctx context.Context) session.Event { return k.printPage(ctx, e) })
+	case session.Retract:
+		k.retract(ctx)
 	case session.Wait:
 		k.then = e.Then
 		k.timer.Reset(e.For)
@@ -73,18 +80,49 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 // goes on: it isn't the person's any more but the bus's.
 func (k *Kiosk) forget(ctx context.Context) {
 	k.withdraw()
+	k.stopReading()
 	k.end()
 	k.personal, k.end = context.WithCancel(ctx)
 	k.number++
 	k.Voice.Forget()
-	k.clearPrinter(ctx)
+	k.clearPrinters(ctx)
+}
+
+// startReading reads the chip beside the loop. What an earlier reading still
+// says is dropped: the number may have been corrected since.
+func (k *Kiosk) startReading(ctx context.Context, can string) {
+	k.stopReading()
+	asked, stop := context.WithCancel(k.personal)
+	k.unread = stop
+	visit, reading := k.number, k.reading
+	before, done := k.readUp, make(chan struct{})
+	k.readUp = done
+	k.beside(ctx, visit, func() {
+		defer close(done)
+		defer stop()
+		patience := time.NewTimer(releaseTime)
+		defer patience.Stop()
+		select { // a reading that was given up lets go of the card first
+		case <-before:
+		case <-patience.C:
+		case <-asked.Done():
+		}
+		tell := func(e session.Event) { k.send(asked, post{visit: visit, reading: reading, event: e}) }
+		tell(k.readHolder(asked, visit, can, tell))
+	})
+}
+
+// stopReading gives up what is being read.
+func (k *Kiosk) stopReading() {
+	k.unread()
+	k.reading++
 }
 
 // readHolder reads the chip and believes it, or says why not.
-func (k *Kiosk) readHolder(ctx context.Context, visit int, can string) session.Event {
+func (k *Kiosk) readHolder(ctx context.Context, visit int, can string, tell func(session.Event)) session.Event {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	holder, err := k.believe(ctx, visit, can)
+	holder, err := k.believe(ctx, visit, can, tell)
 	if err != nil {
 		k.Log.Warn("card not read", "err", err, "visit", visit)
 		return session.ReadFailed{Err: err}
@@ -92,7 +130,7 @@ func (k *Kiosk) readHolder(ctx context.Context, visit int, can string) session.E
 	return session.HolderRead{Holder: holder}
 }
 
-func (k *Kiosk) believe(ctx context.Context, visit int, can string) (identity.Holder, error) {
+func (k *Kiosk) believe(ctx context.Context, visit int, can string, tell func(session.Event)) (identity.Holder, error) {
 	c, err := k.Reader.Connect(ctx)
 	if err != nil {
 		return identity.Holder{}, fmt.Errorf("connect: %w", mute(err))
@@ -100,7 +138,7 @@ func (k *Kiosk) believe(ctx context.Context, visit int, can string) (identity.Ho
 	defer c.Close()
 	chip, err := k.Chip.ReadHolder(ctx, c, can, func(dg1 []byte) {
 		if mrz, err := icao.ParseDG1(dg1); err == nil {
-			k.post(ctx, visit, session.NameRead{GivenNames: text.Title(text.En, mrz.GivenNames)})
+			tell(session.NameRead{GivenNames: text.Title(text.En, mrz.GivenNames)})
 		}
 	})
 	if err != nil {
@@ -198,11 +236,14 @@ func (k *Kiosk) submit(ctx, personal context.Context, visit int, d request.Draft
 	id, number := string(d.ID), d.ID.Number()
 	body, err := request.Seal(d, k.Signer.Key, k.Signer.Recipient)
 	if err == nil {
-		err = k.Outbox.Put(ctx, offline.Item{ID: id, Stream: stream, Class: offline.Waiting, Body: body})
+		err = k.put(ctx, offline.Item{ID: id, Stream: stream, Class: offline.Waiting, Body: body})
 	}
 	if err != nil {
 		k.Log.Error("request not stored", "request_id", id, "err", err)
 		k.post(ctx, visit, session.PutFailed{Err: err, Number: number}) // of a doubt the loop must know
+		if errors.Is(err, offline.ErrUnknown) && k.Doubt != nil {
+			k.Doubt(id)
+		}
 		return
 	}
 	k.Log.Info("request stored", "request_id", id, "bytes", len(body), "visit", visit)
@@ -212,6 +253,17 @@ func (k *Kiosk) submit(ctx, personal context.Context, visit int, d request.Draft
 	}
 	k.post(personal, visit, session.PutDone{ID: d.ID, Number: number, At: d.CreatedAt, Token: request.Base45(token)})
 	k.follow(personal, visit, id, wait)
+}
+
+// put stores an item. A disk that hangs isn't waited for.
+func (k *Kiosk) put(ctx context.Context, item offline.Item) error {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	err := k.Outbox.Put(ctx, item)
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, offline.ErrUnknown) {
+		return fmt.Errorf("%w: %w", offline.ErrStopped, err) // the outbox never took it
+	}
+	return err
 }
 
 // follow brings the news of a request to the visit until the wait is over.
@@ -255,38 +307,4 @@ func (k *Kiosk) outcome(personal context.Context, visit int, id string, raw json
 	}
 	k.post(personal, visit, session.OutcomeCame{Outcome: o, Token: request.Base45(o.Token)})
 	return true
-}
-
-// print prints a slip. What isn't known to be out is said so.
-func (k *Kiosk) print(ctx context.Context, s receipt.Slip) session.Event {
-	if k.Printer == nil {
-		return session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrUnplugged}
-	}
-	ctx, cancel := context.WithTimeout(ctx, printTimeout)
-	defer cancel()
-	k.press.Lock()
-	defer k.press.Unlock()
-	if s.ID == "" { // an answer is no request: each of its slips is one of its own
-		s.ID = string(request.NewID(time.Now()))
-	}
-	outcome, err := k.Printer.Print(ctx, receipt.Compose(s))
-	k.Log.Info("slip", "outcome", outcome.String(), "err", err, "kind", int(s.Kind))
-	return session.SlipPrinted{Outcome: outcome, Err: err}
-}
-
-// clearPrinter empties the printer's buffers, so that nothing is printed for
-// somebody who has left.
-func (k *Kiosk) clearPrinter(ctx context.Context) {
-	if k.Printer == nil {
-		return
-	}
-	k.run(func() {
-		k.press.Lock()
-		defer k.press.Unlock()
-		ctx, cancel := context.WithTimeout(ctx, printTimeout)
-		defer cancel()
-		if err := k.Printer.Clear(ctx); err != nil && ctx.Err() == nil {
-			k.Log.Warn("printer not cleared", "err", err)
-		}
-	})
 }

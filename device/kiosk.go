@@ -42,22 +42,27 @@ type Signer struct {
 	BootID    string // changes with every start
 }
 
-// Parts are what a kiosk is made of. All but Printer must be set.
+// Parts are what a kiosk is made of. All but the printers and Doubt must be set.
 type Parts struct {
 	Kiosk   session.Kiosk
 	Reader  card.Reader
 	Chip    card.HolderReader
 	Anchors *identity.Anchors
 	Printer printer.Printer // nil: there is none
-	Voice   *voice.Voice
-	Outbox  offline.Outbox
-	Tracker offline.Tracker
-	Lookup  offline.Lookup
-	Line    offline.Line
-	Signer  Signer
+	// Document prints certificates as pages; nil: there is no such printer.
+	Document printer.Printer
+	Voice    *voice.Voice
+	Outbox   offline.Outbox
+	Tracker  offline.Tracker
+	Lookup   offline.Lookup
+	Line     offline.Line
+	Signer   Signer
 	// Means are the ways to say who one is and to sign, by the catalogue's ids. One
 	// that the catalogue has and this has not is said to be out of order.
 	Means map[identity.MeansID]identity.Means
+	// Doubt is told the id of a request of which it isn't known whether it is
+	// stored, beside the loop, before Run ends; may be nil.
+	Doubt func(id string)
 	Show  func(scene.View) // never blocks
 	Log   *slog.Logger
 
@@ -76,6 +81,9 @@ type Kiosk struct {
 	personal context.Context
 	end      context.CancelFunc
 	withdraw context.CancelFunc // ends what a means is asked for
+	unread   context.CancelFunc // ends the reading of a chip
+	reading  int                // which one: what an earlier one says is dropped
+	readUp   chan struct{}      // closed when the last one has let go of the card
 
 	shown scene.Scene
 	focus string
@@ -91,24 +99,33 @@ type Kiosk struct {
 	inputs  chan scene.Input
 	retired chan struct{} // capacity 1, see Retire
 	press   sync.Mutex    // held by whoever speaks to the printer
+	desk    sync.Mutex    // to the document printer
 	effects sync.WaitGroup
 }
 
 // A post is an event on its way to the loop. visit is the visit it belongs to,
 // or always.
 type post struct {
-	visit int
-	event session.Event
+	visit   int
+	reading int // the reading of a chip that it belongs to; 0: none
+	event   session.Event
 }
 
 const always = -1
 
 // New makes a kiosk with nobody before it.
 func New(p Parts) *Kiosk {
+	p.Kiosk.Pages = p.Document != nil
 	return &Kiosk{
 		Parts: p, visit: session.New(p.Kiosk), posts: make(chan post, 64), inputs: make(chan scene.Input, 64),
-		retired: make(chan struct{}, 1), withdraw: func() {}, timer: stopped(), idle: stopped(),
+		retired: make(chan struct{}, 1), withdraw: func() {}, unread: func() {}, readUp: closed(), timer: stopped(), idle: stopped(),
 	}
+}
+
+func closed() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
 }
 
 func stopped() *time.Timer {
@@ -145,7 +162,8 @@ func (k *Kiosk) Run(ctx context.Context) error {
 		k.effects.Wait()
 	}()
 	k.watch(ctx)
-	k.clearPrinter(ctx)
+	k.watchPaper(ctx)
+	k.clearPrinters(ctx)
 	k.rearm()
 	k.present()
 	for {
@@ -174,7 +192,8 @@ func (k *Kiosk) turn(ctx context.Context) error {
 			k.doubt = true
 		}
 		b, isBroken := p.event.(broken)
-		switch current := p.visit == always || p.visit == k.number; {
+		current := (p.visit == always || p.visit == k.number) && (p.reading == 0 || p.reading == k.reading)
+		switch {
 		case isBroken && current:
 			k.heal(ctx, b)
 		case isBroken:
@@ -256,8 +275,12 @@ func (k *Kiosk) beside(ctx context.Context, visit int, f func()) {
 }
 
 func (k *Kiosk) post(ctx context.Context, visit int, e session.Event) {
+	k.send(ctx, post{visit: visit, event: e})
+}
+
+func (k *Kiosk) send(ctx context.Context, p post) {
 	select {
-	case k.posts <- post{visit, e}:
+	case k.posts <- p:
 	case <-ctx.Done():
 	}
 }

@@ -266,13 +266,11 @@ func TestWrongCAN(t *testing.T) {
 	visit(t, func(w *world) {
 		w.toCAN()
 		w.types("000000")
-		w.touch("next")
 		w.wait(3 * time.Second)
 		if v := w.at(session.AskingCAN); v.Scene.Find("wrong") == nil {
 			t.Error("nothing says so")
 		}
 		w.types(can)
-		w.touch("next")
 		w.wait(3 * time.Second)
 		w.at(session.Choosing)
 	})
@@ -287,7 +285,6 @@ func TestASilentChip(t *testing.T) {
 		}
 		w.toCAN()
 		w.types(can)
-		w.touch("next")
 		w.wait(29 * time.Second)
 		w.at(session.Reading)
 		w.wait(2 * time.Second)
@@ -308,7 +305,7 @@ func TestALateHolderIsDropped(t *testing.T) {
 		}
 		w.toCAN()
 		w.types(can)
-		w.touch("next", "leave")
+		w.touch("leave")
 		w.toAttract()
 		from := len(w.seen(0))
 		close(late)
@@ -339,7 +336,7 @@ func TestALateHolderIsNotTheNextOnes(t *testing.T) {
 		for range 6 { // one of them would get through
 			w.toCAN()
 			w.types(can)
-			w.touch("next", "leave")
+			w.touch("leave")
 			w.toAttract()
 		}
 		w.chip.instead = func(ctx context.Context, _ card.Card, _ string, _ func([]byte)) (*card.Chip, error) {
@@ -348,7 +345,6 @@ func TestALateHolderIsNotTheNextOnes(t *testing.T) {
 		}
 		w.toCAN()
 		w.types(can)
-		w.touch("next")
 		close(late)
 		w.wait(10 * time.Second)
 		if v := w.at(session.Reading); v.Scene.Find("early") != nil {
@@ -788,7 +784,6 @@ func TestAnEffectThatBreaksIsHealed(t *testing.T) {
 		w.chip.instead = func(context.Context, card.Card, string, func([]byte)) (*card.Chip, error) { panic("no such length") }
 		w.toCAN()
 		w.types(can)
-		w.touch("next")
 		w.wait(time.Second)
 		w.at(session.TakingCard)
 		if !strings.Contains(w.log.String(), "msg=broken") {

@@ -69,11 +69,20 @@ type world struct {
 	speech  *notes // the speech log
 	ended   chan error
 	keys    *identitytest.Keys
+	pages   *sheets
+	bus     *ecdsa.PublicKey // its key for certificates
 	anchors *identity.Anchors
 	stop    context.CancelFunc
 
-	mu    sync.Mutex
-	views []scene.View
+	mu     sync.Mutex
+	views  []scene.View
+	doubts []string
+}
+
+func (w *world) doubted(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.doubts = append(w.doubts, id)
 }
 
 // visit runs a kiosk in a bubble of time, and the test in it.
@@ -82,11 +91,22 @@ func visit(t *testing.T, do func(w *world)) {
 	visiting(t, false, do)
 }
 
+// paging is visit at a kiosk with a printer for pages.
+func paging(t *testing.T, do func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := build(t, false, &sheets{})
+		do(w)
+		w.stop()
+		synctest.Wait()
+	})
+}
+
 // visiting is visit at a kiosk whose certificate has to be signed for, or not.
 func visiting(t *testing.T, signing bool, do func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := build(t, signing)
+		w := build(t, signing, nil)
 		do(w)
 		w.stop()
 		synctest.Wait()
@@ -96,7 +116,7 @@ func visiting(t *testing.T, signing bool, do func(w *world)) {
 // invite is how often the idle kiosk speaks: seldom enough for the other tests.
 const invite = 2 * time.Hour
 
-func build(t *testing.T, signing bool) *world {
+func build(t *testing.T, signing bool, pages *sheets) *world {
 	t.Helper()
 	pki, err := vcard.NewPKI()
 	check(t, err)
@@ -125,14 +145,14 @@ func build(t *testing.T, signing bool) *world {
 	w := &world{
 		keys: keys, anchors: anchors,
 		t: t, slot: &slot{events: make(chan card.Event), card: chip}, line: make(chan error), log: new(notes), speech: new(notes),
-		ended: make(chan error, 1), printer: &paper{t: t, takes: 2 * time.Second}, lookup: &lookup{t: t},
+		ended: make(chan error, 1), printer: &paper{t: t, takes: 2 * time.Second, news: make(chan printer.Event)}, pages: pages, lookup: &lookup{t: t},
 		outbox: &outbox{t: t, box: box, station: &station.PublicKey},
 	}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: false}))
 	w.chip = &chips{HolderReader: eid.New(log)}
 	w.tracker = &tracker{bus: bus, outbox: w.outbox}
 	speaker := voice.New(voice.Options{Synth: mute.New(), Sink: ear{}, Log: w.speech, Logger: log})
-	w.kiosk = device.New(device.Parts{
+	parts := device.Parts{
 		Kiosk:  session.Kiosk{Catalogue: offer, Office: catalogue.Names{Az: "ASAN", Ru: "ASAN", En: "ASAN"}, Test: true},
 		Reader: w.slot, Chip: w.chip, Anchors: anchors, Printer: w.printer, Voice: speaker, Outbox: w.outbox, Tracker: w.tracker,
 		Lookup: w.lookup,
@@ -144,7 +164,13 @@ func build(t *testing.T, signing bool) *world {
 		Signer: device.Signer{
 			Station: "test-1", Key: station, Recipient: box.Recipient(), Receipts: &bus.PublicKey, StreamKey: []byte("key"), BootID: "boot",
 		},
-	})
+		Doubt: w.doubted,
+	}
+	if pages != nil {
+		pages.w, parts.Document = w, pages
+	}
+	w.bus = &bus.PublicKey
+	w.kiosk = device.New(parts)
 	ctx, stop := context.WithCancel(t.Context())
 	w.stop = stop
 	go func() { w.ended <- w.kiosk.Run(ctx) }()
@@ -244,8 +270,7 @@ func (w *world) toCAN() {
 func (w *world) toChoosing() {
 	w.t.Helper()
 	w.toCAN()
-	w.types(can)
-	w.touch("next")
+	w.types(can) // the last digit begins
 	w.wait(3 * time.Second)
 	w.at(session.Choosing)
 }
@@ -336,7 +361,92 @@ type paper struct {
 	busy    bool
 	slips   []printer.Slip
 	cleared int
+	news    chan printer.Event
+	taken   int // slips that it was told to take back
 }
+
+// happens has the printer tell something.
+func (p *paper) happens(k printer.EventKind) {
+	p.news <- printer.Event{Kind: k}
+	synctest.Wait()
+}
+
+func (p *paper) Watch(ctx context.Context, tell func(printer.Event)) error {
+	for {
+		select {
+		case e := <-p.news:
+			tell(e)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (p *paper) Presents() bool { return true }
+
+func (p *paper) Retract(context.Context) (printer.Media, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy {
+		p.t.Error("retracted in the middle of a slip")
+	}
+	p.taken++
+	return printer.MediaRetracted, nil
+}
+
+func (p *paper) EmptyBin() error { return nil }
+
+// sheets is a printer of pages, which holds them to what was signed.
+type sheets struct {
+	w *world
+
+	mu      sync.Mutex
+	outcome printer.Outcome // 0: confirmed
+	pages   int
+	cleared int
+}
+
+func (s *sheets) Print(ctx context.Context, page printer.Slip) (printer.Outcome, error) {
+	timer := time.NewTimer(5 * time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return printer.Unknown, ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range page.Lines {
+		if l.Style != printer.Code {
+			continue
+		}
+		d, err := request.VerifyDocument(l.Text, s.w.bus, time.Now())
+		if err != nil || d.Lang != "en" || len(d.Outcome.Data) != 2 {
+			s.w.t.Errorf("the page's code: %d data in %q, %v", len(d.Outcome.Data), d.Lang, err)
+		}
+		s.pages++
+	}
+	switch s.outcome {
+	case printer.Failed:
+		return printer.Failed, printer.ErrNoPaper
+	case printer.Unknown:
+		return printer.Unknown, printer.ErrMute
+	}
+	return printer.Confirmed, nil
+}
+
+func (s *sheets) Status(context.Context) (printer.Status, error) {
+	return printer.Status{Online: true}, nil
+}
+
+func (s *sheets) Clear(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cleared++
+	return nil
+}
+
+func (s *sheets) Close() error { return nil }
 
 func (p *paper) Print(ctx context.Context, s printer.Slip) (printer.Outcome, error) {
 	p.mu.Lock()
@@ -454,6 +564,9 @@ func (o *outbox) Put(ctx context.Context, item offline.Item) error {
 		select {
 		case <-o.hold:
 		case <-ctx.Done():
+			if o.err != nil { // it was handed over
+				return fmt.Errorf("%w: %w", o.err, ctx.Err())
+			}
 			return ctx.Err()
 		}
 	}

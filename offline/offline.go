@@ -22,6 +22,9 @@ var (
 	// ErrUnknown says that the item may or may not be stored. The process must
 	// end and look it up when it starts again.
 	ErrUnknown = errors.New("outcome of storing unknown")
+	// ErrStopped says that the outbox takes nothing any more, since the process is
+	// ending or the disk hangs; nothing was written.
+	ErrStopped = errors.New("outbox stopped")
 	// ErrConflict says that the id is stored already, with another body.
 	ErrConflict = errors.New("id stored with another body")
 	// ErrLineDown says that the bus can't be reached, or did not answer in time.
@@ -113,7 +116,7 @@ type Outbox interface {
 	// asked before a form starts.
 	Room(size int) error
 	// Put stores the item. After nil it survives a power cut at any moment.
-	// ErrFull: nothing was written. ErrUnknown: see there. Putting the same id
+	// ErrFull, ErrStopped: nothing was written. ErrUnknown: see there. Putting the same id
 	// and body twice is putting it once; with another body it is ErrConflict.
 	Put(ctx context.Context, item Item) error
 }

@@ -55,10 +55,17 @@ type world struct {
 	rig   *rig.Rig
 	actor *visit.Actor
 	hands *stage.Hands
+	voice bool
 }
 
 // newWorld starts a whole kiosk, up to its attract screen.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	return newWorldWith(t, "")
+}
+
+// newWorldWith is newWorld with a model of printer.
+func newWorldWith(t *testing.T, printer string) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
@@ -73,7 +80,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(server.Close)
 	r, err := rig.Open(ctx, rig.Options{
-		Dir: dir, Bin: bin, Out: filepath.Join(dir, "out"), Display: server.Display, Sound: "file",
+		Dir: dir, Bin: bin, Out: filepath.Join(dir, "out"), Display: server.Display, Sound: "file", Printer: printer,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -85,7 +92,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(hands.Close)
-	w := &world{t, ctx, r, visit.New(r, hands, ""), hands}
+	w := &world{t, ctx, r, visit.New(r, hands, ""), hands, false}
 	w.do(r.StartKiosk())
 	w.sees("attract")
 	w.do(w.actor.Settles(ctx))
@@ -110,6 +117,7 @@ func (w *world) inserts(p vcard.Profile) { w.Helper(); w.do(w.actor.InsertCard(p
 func (w *world) listens() {
 	w.Helper()
 	w.touches("tool.voice")
+	w.voice = true
 	w.hears("az", "voice.on")
 }
 
@@ -170,7 +178,9 @@ func (w *world) toCAN(p vcard.Profile) {
 func (w *world) types(digits string) {
 	w.Helper()
 	w.do(w.actor.TouchDigits(w.ctx, digits))
-	w.touches("next")
+	if w.voice { // who listens says when the number is complete
+		w.touches("next")
+	}
 }
 
 // toReview goes from the access number to the review.
@@ -227,6 +237,49 @@ func TestCardsThatAreNotBelievedAreRefusedInWords(t *testing.T) {
 			w.do(w.rig.Slot.Remove())
 			w.sees("parting")
 		})
+	}
+}
+
+// A printer with a presenter holds the slip out: it is asked for, again and
+// again, and taken; the next one is left behind, and taken back as somebody
+// begins.
+func TestASlipAtTheSlot(t *testing.T) {
+	w := newWorldWith(t, "custom-vkp")
+	certificate := func() {
+		w.toCAN(vcard.Profile{})
+		w.toReview()
+		w.do(w.actor.ToResult(w.ctx))
+		w.do(w.actor.SeesNode(w.ctx, "result", "slip"))
+	}
+	leaves := func() {
+		w.touches("finish")
+		w.sees("take-card")
+		w.do(w.rig.Slot.Remove())
+		w.sees("parting")
+	}
+	certificate()
+	w.listens()
+	w.hears("az", "paper.take_again")
+	w.rig.Paper.Take()
+	w.do(w.actor.SeesNode(w.ctx, "result", "paper"))
+	leaves()
+	w.touches("again")
+	w.sees("attract")
+	w.voice = false
+
+	certificate()
+	leaves()
+	w.touches("again")
+	w.sees("attract")
+	if w.rig.Paper.Retracted() != 0 {
+		t.Error("taken back while nobody begins")
+	}
+	w.touches("lang.az")
+	for limit := time.Now().Add(15 * time.Second); w.rig.Paper.Retracted() != 1 && time.Now().Before(limit); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if n := w.rig.Paper.Retracted(); n != 1 || w.rig.Paper.AtSlot() {
+		t.Errorf("%d slips were taken back, or one is still at the slot", n)
 	}
 }
 

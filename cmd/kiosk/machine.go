@@ -16,6 +16,7 @@ import (
 	"kosk/device"
 	"kosk/device/catalogue"
 	"kosk/device/config"
+	"kosk/device/health"
 	"kosk/device/identity"
 	"kosk/device/provision"
 	"kosk/device/request"
@@ -25,6 +26,7 @@ import (
 	"kosk/drivers/card/eid"
 	"kosk/drivers/printer/escpos"
 	"kosk/drivers/sound"
+	"kosk/drivers/speech/mute"
 	"kosk/offline"
 	"kosk/offline/bus"
 	"kosk/offline/courier"
@@ -36,7 +38,8 @@ type machine struct {
 	parts   device.Parts
 	queue   *queue.Queue
 	courier *courier.Courier
-	closers []io.Closer // in the order of opening
+	closers []io.Closer   // in the order of opening
+	missing []health.Part // what the kiosk has to do without since its start
 }
 
 func (m *machine) close() {
@@ -57,17 +60,11 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger) (m *mach
 	if err != nil {
 		return m, err
 	}
-	trustKey, err := identity.LoadTrustKey(cfg.Card.TrustKey)
-	if err != nil {
-		return m, err
-	}
-	if m.parts.Anchors, err = identity.AcceptBundle(cfg.Card.Bundle, trustKey); err != nil {
-		return m, err
-	}
+	trusts := m.trust(cfg, log)
 	m.parts.Log, m.parts.Means = log, map[identity.MeansID]identity.Means{}
 	m.parts.Invite = time.Duration(cfg.Sound.InviteMinutes) * time.Minute
 	m.parts.Kiosk = session.Kiosk{
-		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development,
+		Catalogue: offer, Office: catalogue.Names(cfg.Office), Test: m.parts.Anchors.Development, NoTrust: !trusts,
 	}
 	if err := m.devices(ctx, cfg, log); err != nil {
 		return m, err
@@ -87,7 +84,7 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 	m.parts.Chip = eid.New(log)
 	keys, err := all.Signer(cfg.Card.Signer, cfg.Card.Module, cfg.Card.Reader, m.parts.Reader, log)
 	if err != nil {
-		return err
+		m.without(log, "signer", err)
 	}
 	if keys != nil {
 		m.parts.Means["card"] = identity.Token{Keys: keys, Anchors: m.parts.Anchors}
@@ -101,11 +98,15 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 	if m.parts.Printer != nil {
 		m.closers = append(m.closers, m.parts.Printer)
 	}
-	synth, err := all.Speech(cfg.Speech.Make, cfg.Speech.Path, log)
-	if err != nil {
+	if err := m.document(cfg, log); err != nil {
 		return err
 	}
-	if cfg.Sound.Make != "pulse" && !m.parts.Anchors.Development {
+	synth, err := all.Speech(cfg.Speech.Make, cfg.Speech.Path, log)
+	if err != nil {
+		m.without(log, "speech", err)
+		synth = mute.New()
+	}
+	if cfg.Sound.Make != "pulse" && !m.parts.Anchors.Development && !m.parts.Kiosk.NoTrust {
 		return errRecords
 	}
 	sink, err := all.Sound(cfg.Sound.Make, cfg.Sound.Server, cfg.Sound.File, log)
@@ -139,6 +140,7 @@ func (m *machine) line(cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	m.closers = append(m.closers, m.queue)
+	m.doubts(cfg.State.Dir, log)
 	client, err := bus.Open(bus.Options{
 		URL: station.URL, Instance: station.Provider.Instance, Client: station.Client(),
 		Service: station.Provider.Service(), TLS: station.TLSConfig(), Log: log,

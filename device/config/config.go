@@ -20,15 +20,16 @@ import (
 
 // A Config is the whole file.
 type Config struct {
-	Office  Office
-	Panel   Panel
-	Card    Card
-	Printer Printer
-	Speech  Speech
-	Sound   Sound
-	Queue   Queue
-	State   State
-	Log     Log
+	Office   Office
+	Panel    Panel
+	Card     Card
+	Printer  Printer
+	Document Document
+	Speech   Speech
+	Sound    Sound
+	Queue    Queue
+	State    State
+	Log      Log
 }
 
 // An Office is the centre where the kiosk stands, as slips name it.
@@ -58,6 +59,12 @@ type Printer struct {
 	Path    string // of the serial line
 	Baud    int
 	Profile string
+}
+
+// A Document is the printer of certificates as pages, A4.
+type Document struct {
+	Make    string // "ipp", "raw" or "none"
+	Address string // ipp://host[:631]/path, or socket://host[:9100]
 }
 
 // Speech is the synthesiser.
@@ -95,14 +102,15 @@ type Log struct {
 // Default is what holds for every key that the file doesn't set.
 func Default() Config {
 	return Config{
-		Office:  Office{Az: "ASAN xidmət mərkəzi", Ru: "Центр «ASAN xidmət»", En: "ASAN service centre"},
-		Panel:   Panel{WidthMM: 268, FullScreen: true, Width: 1080, Height: 1920},
-		Card:    Card{Make: "pcsc", Bundle: "trust.json", Signer: "pkcs11"},
-		Printer: Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
-		Speech:  Speech{Make: "espeak", Path: "espeak-ng"},
-		Sound:   Sound{Make: "pulse", File: "speech.wav", InviteMinutes: 15},
-		Queue:   Queue{MaxMB: 256},
-		State:   State{Dir: "/var/lib/kosk"},
+		Office:   Office{Az: "ASAN xidmət mərkəzi", Ru: "Центр «ASAN xidmət»", En: "ASAN service centre"},
+		Panel:    Panel{WidthMM: 268, FullScreen: true, Width: 1080, Height: 1920},
+		Card:     Card{Make: "pcsc", Bundle: "trust.json", Signer: "pkcs11"},
+		Printer:  Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
+		Document: Document{Make: "none"},
+		Speech:   Speech{Make: "espeak", Path: "espeak-ng"},
+		Sound:    Sound{Make: "pulse", File: "speech.wav", InviteMinutes: 15},
+		Queue:    Queue{MaxMB: 256},
+		State:    State{Dir: "/var/lib/kosk"},
 	}
 }
 
@@ -156,6 +164,10 @@ func (c *Config) wrong() (key, why string) {
 		return "printer.make", `must be "escpos" or "none"`
 	case c.Printer.Baud < 1200 || c.Printer.Baud > 921600:
 		return "printer.baud", "must be 1200 to 921600"
+	case !one(c.Document.Make, "ipp", "raw", "none"):
+		return "document.make", `must be "ipp", "raw" or "none"`
+	case c.Document.Make != "none" && c.Document.Address == "":
+		return "document.address", "must be set"
 	case !one(c.Speech.Make, "espeak", "mute"):
 		return "speech.make", `must be "espeak" or "mute"`
 	case !one(c.Sound.Make, "pulse", "file", "auto"):

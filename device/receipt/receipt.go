@@ -23,6 +23,7 @@ const (
 	Accepted                    // the bus has it, and has signed for it
 	Provisional                 // this kiosk has it; the bus doesn't know yet
 	Answer                      // a look-up's answer: nothing was asked for
+	Paged                       // done: the result is a page of its own, and this is its number
 )
 
 var headings = map[Kind]text.Key{
@@ -30,6 +31,7 @@ var headings = map[Kind]text.Key{
 	Accepted:    "slip.heading.accepted",
 	Provisional: "slip.heading.provisional",
 	Answer:      "slip.heading.answer",
+	Paged:       "slip.heading.paged",
 }
 
 // A Row is one fact and the register that it comes from.
@@ -139,7 +141,7 @@ func (s Slip) head() []entry {
 // ornament stands only on a slip that says that something is done or known: what
 // is still to come is plainer, and a provisional slip is known by its bar.
 func (s Slip) ornament() entry {
-	if s.Kind == Final || s.Kind == Answer {
+	if s.Kind == Final || s.Kind == Answer || s.Kind == Paged {
 		return entry{style: printer.Lattice, quiet: true}
 	}
 	return entry{style: printer.Rule, quiet: true}

@@ -52,6 +52,11 @@ type (
 	ReaderCame  struct{}
 	ReaderWent  struct{}
 	LineChanged struct{ Err error } // nil: up
+
+	SlipPresented struct{} // the printer holds a slip out
+	SlipNotTaken  struct{} // it is still there
+	SlipTaken     struct{}
+	SlipRetracted struct{} // nobody took it
 )
 
 // How effects end.
@@ -118,6 +123,11 @@ type (
 		Outcome printer.Outcome
 		Err     error
 	}
+	// PagePrinted says what is known of the certificate's page.
+	PagePrinted struct {
+		Outcome printer.Outcome
+		Err     error
+	}
 	Idled    struct{} // nothing happened for a while
 	IdledOut struct{} // nor after the warning
 	TimeUp   struct{} // of Wait
@@ -155,8 +165,17 @@ type (
 	// Submit seals what the visit holds, stores it, and follows it for the
 	// service's wait.
 	Submit struct{}
+	// Unread gives up reading the chip.
+	Unread struct{}
+	// PrintPage prints a certificate as a page, in a language.
+	PrintPage struct {
+		Outcome request.Outcome
+		Lang    text.Lang
+	}
 	// Print prints a slip.
 	Print struct{ Slip receipt.Slip }
+	// Retract takes back the slip that somebody left at the slot.
+	Retract struct{}
 	// Forget ends everything that still runs for the person, and empties the
 	// printer's buffers.
 	Forget struct{}

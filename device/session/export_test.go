@@ -1,6 +1,11 @@
 package session
 
-import "kosk/device/text"
+import (
+	"maps"
+	"slices"
+
+	"kosk/device/text"
+)
 
 // What the tests of the table see of it.
 
@@ -35,12 +40,12 @@ func Faults() []Told {
 	return all
 }
 
-// Reasons are the reasons for no that have words of their own.
-var Reasons = reasons
+// Reasons are the reasons for no that have words.
+func Reasons() []string { return slices.Sorted(maps.Keys(refusals)) }
 
 // Papers are the words for what can happen to paper.
 func Papers() []text.Key {
-	keys := []text.Key{"paper.unknown"}
+	keys := []text.Key{"paper.unknown", "page.unknown", "page.failed"}
 	for _, p := range papers {
 		keys = append(keys, p.key)
 	}
@@ -56,3 +61,12 @@ var (
 )
 
 const MaxTries = maxTries
+
+// PaperErrors are the errors that the table of paper's words holds.
+func PaperErrors() []error {
+	var all []error
+	for _, p := range papers {
+		all = append(all, p.err)
+	}
+	return all
+}

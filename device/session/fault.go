@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"slices"
 
 	"kosk/device/identity"
 	"kosk/device/text"
@@ -36,6 +35,7 @@ var faults = []struct {
 	{card.ErrRemoved, Fault{"fault.removed", AskingCard, true}},
 	{card.ErrNoCard, Fault{"fault.removed", AskingCard, true}},
 	{card.ErrMute, Fault{"fault.mute", AskingCard, false}},
+	{card.ErrProtocol, Fault{"fault.card", AskingCard, false}},
 	{card.ErrForeign, Fault{"fault.foreign", AskingCard, false}},
 	{card.ErrNoReader, Fault{"fault.no_reader", Home, false}},
 	{identity.ErrTampered, Fault{"fault.tampered", "", false}},
@@ -45,8 +45,7 @@ var faults = []struct {
 	{identity.ErrStale, Fault{"fault.stale", Home, false}},
 	{identity.ErrForeignState, Fault{"fault.unknown_signer", "", false}},
 	{identity.ErrExpired, Fault{"fault.expired", "", false}},
-	{identity.ErrUnreadable, Fault{"fault.mute", AskingCard, false}},
-	{card.ErrProtocol, Fault{"fault.mute", AskingCard, false}},
+	{identity.ErrUnreadable, Fault{"fault.card", AskingCard, false}},
 	{signer.ErrLastTry, Fault{"fault.pin_last", ChoosingMeans, true}},
 	{signer.ErrBlocked, Fault{"fault.pin_blocked", ChoosingMeans, true}},
 	{signer.ErrWrongPIN, Fault{"fault.wrong_pin", ChoosingMeans, true}},
@@ -63,18 +62,36 @@ var faults = []struct {
 	{errLevel, Fault{"fault.level", "", false}},
 	{offline.ErrFull, Fault{"fault.full", Home, false}},
 	{offline.ErrUnknown, Fault{"fault.unknown", "", false}},
+	{offline.ErrStopped, Fault{"fault.stopped", Home, true}},
+	{offline.ErrConflict, Fault{"fault.conflict", Home, true}},
+	{offline.ErrNotFound, Fault{"fault.not_found", Home, true}},
 	{offline.ErrBusIdentity, Fault{"fault.bus_identity", Home, false}},
 	{offline.ErrLineDown, Fault{"fault.line_down", Home, false}},
 	{offline.ErrAgency, Fault{"fault.agency", Filling, true}},
 	{offline.ErrRefused, Fault{"fault.refused", Home, false}},
 }
 
-// faultOf finds the words for an error. An error that nobody foresaw has words too.
+// faultOf finds the words for an error. A refusal with a reason that has words
+// gets those; an error that nobody foresaw has words too.
 func faultOf(err error) Fault {
+	var refused *offline.Fault
+	if errors.As(err, &refused) {
+		if f, ok := refusals[refused.Reason]; ok {
+			return f
+		}
+	}
+	return ofKind(err)
+}
+
+// ofKind finds the words for an error by what it is.
+func ofKind(err error) Fault {
 	for _, f := range faults {
 		if errors.Is(err, f.err) {
 			return f.fault
 		}
+	}
+	if status := (*card.StatusError)(nil); errors.As(err, &status) {
+		return ofKind(card.ErrProtocol)
 	}
 	return Fault{"fault.other", Home, true}
 }
@@ -86,8 +103,12 @@ var papers = []struct {
 }{
 	{printer.ErrNoPaper, "paper.none"},
 	{printer.ErrCoverOpen, "paper.cover"},
-	{printer.ErrJammed, "paper.fault"},
+	{printer.ErrJammed, "paper.jammed"},
 	{printer.ErrCutter, "paper.fault"},
+	{printer.ErrOffline, "paper.fault"}, // the head is up or hot, too
+	{printer.ErrUnplugged, "paper.fault"},
+	{printer.ErrMute, "paper.fault"},
+	{printer.ErrTooLong, "paper.too_long"},
 }
 
 // paperWord is what the person is told of the slip, "" when it is out.
@@ -106,12 +127,72 @@ func paperWord(o printer.Outcome, err error) text.Key {
 	return "paper.fault"
 }
 
-// reasons are the bus's and the agencies' words for no that have words here.
-var reasons = []string{"no_contract", "unknown_person"}
+// pageWord is what the person is told of the certificate's page, "" when it is
+// out. Whatever kept it back, the slip is then the certificate.
+func pageWord(o printer.Outcome) text.Key {
+	switch o {
+	case printer.Confirmed:
+		return ""
+	case printer.Unknown:
+		return "page.unknown"
+	}
+	return "page.failed"
+}
 
+// The words of several reasons: the kiosk is at fault and not the person, the
+// chip's proof didn't hold, the system has too much to do.
+var (
+	kioskRefused = Fault{"refusal.kiosk", Home, true}
+	evidence     = Fault{"refusal.evidence", AskingCard, false}
+	otherHolder  = Fault{"refusal.other_holder", "", false}
+	busy         = Fault{"refusal.busy", Home, true}
+)
+
+// refusals is the table from the reasons of bus, agencies and queue to words. It
+// holds every reason that they can give; a test compares.
+var refusals = map[string]Fault{
+	"no_contract":     {"refusal.no_contract", Home, true},
+	"unknown_person":  {"refusal.unknown_person", Home, true},
+	"agency_refused":  {"refusal.agency", Home, true},
+	"holder_mismatch": otherHolder,
+	"bad_imei":        {"refusal.bad_imei", Filling, true},
+	"bad_proof":       ofKind(identity.ErrProof),
+
+	"wrong_credentials": ofKind(identity.ErrCredentials),
+	"locked":            ofKind(identity.ErrLocked),
+
+	"evidence_missing":       evidence,
+	"evidence_unreadable":    evidence,
+	"evidence_tampered":      ofKind(identity.ErrTampered),
+	"evidence_clone":         ofKind(identity.ErrClone),
+	"evidence_unknown":       ofKind(identity.ErrUnknownSigner),
+	"evidence_revoked":       ofKind(identity.ErrRevoked),
+	"evidence_foreign":       ofKind(identity.ErrForeignState),
+	"evidence_expired":       ofKind(identity.ErrExpired),
+	"evidence_stale":         ofKind(identity.ErrStale),
+	"evidence_other_holder":  otherHolder,
+	"evidence_less_assured":  ofKind(errLevel),
+	"evidence_bad_assurance": kioskRefused,
+
+	"busy":      busy,
+	"in_flight": busy,
+
+	offline.ReasonExpired:  {"refusal.expired", Home, true},
+	offline.ReasonDamaged:  {"refusal.damaged", Home, true},
+	offline.ReasonBus:      kioskRefused,
+	offline.ReasonConflict: kioskRefused,
+
+	"bad_envelope": kioskRefused, "bad_fin": kioskRefused, "bad_id": kioskRefused, "bad_question": kioskRefused,
+	"bad_report": kioskRefused, "bad_signature": kioskRefused, "bad_statement": kioskRefused, "no_trust_bundle": kioskRefused,
+	"other_content": kioskRefused, "too_large": kioskRefused, "unknown_call": kioskRefused,
+	"unknown_catalogue_version": kioskRefused, "unknown_service": kioskRefused, "unknown_submission": kioskRefused,
+	"unknown_version": kioskRefused, "wrong_id": kioskRefused, "wrong_station": kioskRefused,
+}
+
+// refusal finds the words for a reason, be it unheard of.
 func refusal(reason string) Fault {
-	if slices.Contains(reasons, reason) {
-		return Fault{text.Key("refusal." + reason), Home, true}
+	if f, ok := refusals[reason]; ok {
+		return f
 	}
 	return faultOf(offline.ErrRefused)
 }

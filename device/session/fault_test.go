@@ -3,7 +3,13 @@ package session_test
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"kosk/device/identity"
@@ -17,27 +23,131 @@ import (
 	"kosk/offline"
 )
 
-// contracts are the errors that the contracts of devices, chip and line name,
-// and that can meet a person.
-var contracts = []error{
-	card.ErrNoReader, card.ErrNoCard, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrWrongCAN, card.ErrProtocol,
-	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrRevoked, identity.ErrStale,
-	identity.ErrExpired, identity.ErrForeignState, identity.ErrUnreadable,
-	card.ErrWrongMRZ, signer.ErrWrongPIN, signer.ErrBlocked, signer.ErrLastTry, signer.ErrPINLength, signer.ErrCancelled,
-	signer.ErrNoKeys, identity.ErrProof, identity.ErrOtherPerson, identity.ErrDeclined, identity.ErrLapsed,
-	identity.ErrCredentials, identity.ErrNoMeans, identity.ErrLocked,
-	offline.ErrFull, offline.ErrUnknown, offline.ErrLineDown, offline.ErrBusIdentity, offline.ErrRefused, offline.ErrAgency,
+// contracts are the errors that the contracts of devices, chip and line name, and
+// that can meet a person on a screen.
+var contracts = map[string]error{
+	"card.ErrNoReader": card.ErrNoReader, "card.ErrNoService": card.ErrNoService, "card.ErrNoCard": card.ErrNoCard,
+	"card.ErrRemoved": card.ErrRemoved, "card.ErrMute": card.ErrMute, "card.ErrForeign": card.ErrForeign,
+	"card.ErrWrongCAN": card.ErrWrongCAN, "card.ErrWrongMRZ": card.ErrWrongMRZ, "card.ErrProtocol": card.ErrProtocol,
+	"signer.ErrWrongPIN": signer.ErrWrongPIN, "signer.ErrBlocked": signer.ErrBlocked, "signer.ErrLastTry": signer.ErrLastTry,
+	"signer.ErrPINLength": signer.ErrPINLength, "signer.ErrCancelled": signer.ErrCancelled, "signer.ErrNoKeys": signer.ErrNoKeys,
+	"identity.ErrTampered": identity.ErrTampered, "identity.ErrClone": identity.ErrClone, "identity.ErrUnknownSigner": identity.ErrUnknownSigner,
+	"identity.ErrRevoked": identity.ErrRevoked, "identity.ErrStale": identity.ErrStale, "identity.ErrExpired": identity.ErrExpired,
+	"identity.ErrForeignState": identity.ErrForeignState, "identity.ErrUnreadable": identity.ErrUnreadable,
+	"identity.ErrProof": identity.ErrProof, "identity.ErrOtherPerson": identity.ErrOtherPerson, "identity.ErrDeclined": identity.ErrDeclined,
+	"identity.ErrLapsed": identity.ErrLapsed, "identity.ErrCredentials": identity.ErrCredentials, "identity.ErrLocked": identity.ErrLocked,
+	"identity.ErrNoMeans": identity.ErrNoMeans,
+	"offline.ErrFull":     offline.ErrFull, "offline.ErrUnknown": offline.ErrUnknown, "offline.ErrStopped": offline.ErrStopped,
+	"offline.ErrConflict": offline.ErrConflict, "offline.ErrLineDown": offline.ErrLineDown, "offline.ErrBusIdentity": offline.ErrBusIdentity,
+	"offline.ErrRefused": offline.ErrRefused, "offline.ErrAgency": offline.ErrAgency, "offline.ErrNotFound": offline.ErrNotFound,
 }
 
+// paperErrors are those of the printers' contract: they have words of their own.
+var paperErrors = map[string]error{
+	"printer.ErrNoPaper": printer.ErrNoPaper, "printer.ErrCoverOpen": printer.ErrCoverOpen, "printer.ErrCutter": printer.ErrCutter,
+	"printer.ErrJammed": printer.ErrJammed, "printer.ErrOffline": printer.ErrOffline, "printer.ErrUnplugged": printer.ErrUnplugged,
+	"printer.ErrMute": printer.ErrMute, "printer.ErrTooLong": printer.ErrTooLong,
+}
+
+// unseen are the errors that no visit can meet, and why.
+var unseen = map[string]string{
+	"keystore.ErrState": "before there is a window", "keystore.ErrForeign": "before there is a window",
+	"keystore.ErrNoStore": "before there is a window", "keystore.ErrKey": "before there is a window",
+	"serial.ErrUnplugged": "a printer's make says it in the printer's words", "serial.ErrTimeout": "as before",
+	"serial.ErrBusy": "as before", "serial.ErrDenied": "as before",
+	"speech.ErrNoVoice": "the voice logs it: who hears nothing hears no words", "sound.ErrNoSink": "as before",
+	"identity.ErrKey": "before there is a window", "identity.ErrBundle": "before there is a window",
+	"identity.ErrUnsigned": "before there is a window", "identity.ErrRollback": "before there is a window",
+}
+
+// sentinels are the errors that the packages declare, by the name that others
+// call them by.
+func sentinels(t *testing.T, folders ...string) []string {
+	t.Helper()
+	var all []string
+	for _, folder := range folders {
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: no Go files: %v", folder, err)
+		}
+		for _, name := range files {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range file.Decls {
+				g, ok := d.(*ast.GenDecl)
+				if !ok || g.Tok != token.VAR {
+					continue
+				}
+				for _, s := range g.Specs {
+					for _, n := range s.(*ast.ValueSpec).Names {
+						if strings.HasPrefix(n.Name, "Err") {
+							all = append(all, file.Name.Name+"."+n.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// What the contracts declare, read from their source, has words, or a reason to
+// have none; and what has words is declared.
 func TestEveryErrorOfAContractHasItsWords(t *testing.T) {
-	for _, err := range contracts {
+	kinds, err := filepath.Glob("../../drivers/*")
+	if err != nil || len(kinds) < 8 {
+		t.Fatalf("%d kinds of drivers: %v", len(kinds), err)
+	}
+	kinds = slices.DeleteFunc(kinds, func(dir string) bool { return filepath.Base(dir) == "all" }) // makes, and no contract
+	declared := sentinels(t, append(kinds, "../../offline", "../identity")...)
+	for _, name := range declared {
+		_, seen := contracts[name]
+		_, paper := paperErrors[name]
+		if _, not := unseen[name]; !seen && !paper && !not {
+			t.Errorf("%s is in no table of words, and nothing says why", name)
+		}
+	}
+	for _, names := range [][]string{slices.Collect(maps.Keys(contracts)), slices.Collect(maps.Keys(paperErrors)), slices.Collect(maps.Keys(unseen))} {
+		for _, name := range names {
+			if !slices.Contains(declared, name) {
+				t.Errorf("%s is declared nowhere", name)
+			}
+		}
+	}
+	for name, err := range contracts {
 		if f := session.FaultOf(err); f.Key == "fault.other" {
-			t.Errorf("%v: nobody foresaw it", err)
+			t.Errorf("%s: nobody foresaw it", name)
+		}
+	}
+	for name, err := range paperErrors {
+		if !slices.ContainsFunc(session.PaperErrors(), func(e error) bool { return e == err }) {
+			t.Errorf("%s: nobody foresaw it", name)
 		}
 	}
 	for _, told := range session.Faults() {
-		if told.Err != session.ErrLevel && !slices.Contains(contracts, told.Err) {
+		if told.Err != session.ErrLevel && !slices.Contains(slices.Collect(maps.Values(contracts)), told.Err) {
 			t.Errorf("%v is in the table and in no contract", told.Err)
+		}
+	}
+}
+
+// A status word that nobody made anything of is the card's.
+func TestAStatusWordHasWords(t *testing.T) {
+	err := fmt.Errorf("read holder: select file 0101: %w", &card.StatusError{SW: 0x6A82})
+	if got := session.FaultOf(err); got != session.FaultOf(card.ErrProtocol) {
+		t.Errorf("%v: %s", err, got.Key)
+	}
+}
+
+// A refused question has the words of its reason, one that nobody heard of those
+// of its class.
+func TestAReasonOfAFaultHasItsWords(t *testing.T) {
+	for reason, want := range map[string]text.Key{"busy": "refusal.busy", "unheard_of": "fault.agency", "": "fault.agency"} {
+		err := fmt.Errorf("look up: %w", &offline.Fault{Type: "x", Reason: reason, Err: offline.ErrAgency})
+		if got := session.FaultOf(err); got.Key != want {
+			t.Errorf("%q: %s, want %s", reason, got.Key, want)
 		}
 	}
 }
@@ -49,7 +159,7 @@ func TestFaultsHaveWords(t *testing.T) {
 	for _, told := range session.Faults() {
 		faults = append(faults, told.Fault)
 	}
-	for _, reason := range append(session.Reasons, "unheard_of") {
+	for _, reason := range append(session.Reasons(), "unheard_of") {
 		faults = append(faults, session.Refusal(reason))
 	}
 	for _, f := range faults {
@@ -126,7 +236,7 @@ func TestPaperHasWords(t *testing.T) {
 
 // What a person reads never holds an error's own words.
 func TestErrorsOwnWordsNeverShow(t *testing.T) {
-	for _, err := range append(contracts, errors.New("PLANTED")) {
+	for _, err := range append(slices.Collect(maps.Values(contracts)), errors.New("PLANTED")) {
 		v := session.New(sessiontest.Kiosk())
 		play(v, until(session.Reading)...)
 		v.Step(session.ReadFailed{Err: fmt.Errorf("PLANTED: %w", err)})

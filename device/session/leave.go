@@ -31,6 +31,9 @@ func (v *Visit) always(e Event) (effects []Effect, done bool) {
 	case LineChanged:
 		v.Line = e.Err
 		return nil, true
+	case SlipPresented, SlipNotTaken, SlipTaken, SlipRetracted:
+		v.slot(e)
+		return nil, true
 	case Cancelled:
 		return v.leave(v.farewell("parting.cancelled")), true
 	case IdledOut:
@@ -89,7 +92,8 @@ func indexOf(l text.Lang) int {
 func fromPerson(e Event) bool {
 	switch e.(type) {
 	case Idled, IdledOut, LineChanged, NameRead, HolderRead, ReadFailed, LookedUp, LookupFailed, PutDone, PutFailed,
-		KeysOpened, Prompted, Proved, ProofFailed, BusAccepted, OutcomeCame, RefusedCame, WaitEnded, SlipPrinted, TimeUp, ReaderCame, ReaderWent:
+		KeysOpened, Prompted, Proved, ProofFailed, BusAccepted, OutcomeCame, RefusedCame, WaitEnded, SlipPrinted, TimeUp, ReaderCame, ReaderWent,
+		PagePrinted, SlipPresented, SlipNotTaken, SlipRetracted:
 		return false
 	}
 	return true
@@ -100,7 +104,7 @@ func fromPerson(e Event) bool {
 func (v *Visit) cardOut() []Effect {
 	switch v.State {
 	case AskingCAN, Reading:
-		v.Early = ""
+		v.Early, v.CAN = "", ""
 		v.State, _ = v.fail(faultOf(card.ErrRemoved))
 		return []Effect{Forget{}}
 	case TakingCard:
@@ -150,8 +154,9 @@ func (v *Visit) leave(bye text.Key) []Effect {
 
 // end forgets the citizen and leads to the card, or to the parting words.
 func (v *Visit) end(bye text.Key) (State, []Effect) {
+	presented := v.Presented
 	v.forget()
-	v.Bye = bye
+	v.Bye, v.Presented = bye, presented
 	if v.Kiosk.CardIn {
 		return TakingCard, nil
 	}

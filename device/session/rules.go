@@ -39,12 +39,12 @@ func to(s ...State) []State { return s }
 // card leaves, the person leaves, a setting changes) stands in leave.go.
 var rules = []rule{
 	{Attracting, LanguageChosen{}, to(Home), chooseLanguage},
-	{Attracting, CardIn{}, to(AskingCAN), nil},
+	{Attracting, CardIn{}, to(AskingCAN, Failing), cardCame},
 
-	{Home, WithCard{}, to(AskingCard, AskingCAN, Choosing), withCard},
+	{Home, WithCard{}, to(AskingCard, AskingCAN, Choosing, Failing), withCard},
 	{Home, WithoutCard{}, to(Open), nil},
 	{Home, ServicePicked{}, to(AskingCard, AskingCAN, OpeningKeys, ChoosingMeans, Filling, Failing), pick},
-	{Home, CardIn{}, to(AskingCAN), nil},
+	{Home, CardIn{}, to(AskingCAN, Failing), cardCame},
 	{Home, WentBack{}, to(Attracting, TakingCard), homeBack},
 
 	{Open, ServicePicked{}, to(Filling, Failing, AskingCard, AskingCAN, OpeningKeys, ChoosingMeans), pick},
@@ -55,7 +55,7 @@ var rules = []rule{
 	{AskingCard, OtherMeans{}, to(ChoosingMeans), otherMeans},
 	{AskingCard, WentBack{}, to(Home), unpick},
 
-	{AskingCAN, Typed{}, to(AskingCAN), typeCAN},
+	{AskingCAN, Typed{}, to(AskingCAN, Reading), typeCAN},
 	{AskingCAN, Erased{}, to(AskingCAN), erase},
 	{AskingCAN, Entered{}, to(Reading, AskingCAN), enterCAN},
 	{AskingCAN, ReaderWent{}, to(Failing), readerWent},
@@ -64,6 +64,7 @@ var rules = []rule{
 	{Reading, NameRead{}, to(Reading), nameRead},
 	{Reading, HolderRead{}, to(Choosing, OpeningKeys, ChoosingMeans, Filling, Failing), holderRead},
 	{Reading, ReadFailed{}, to(AskingCAN, Failing), readFailed},
+	{Reading, WentBack{}, to(AskingCAN), readingBack},
 
 	{Choosing, ServicePicked{}, to(OpeningKeys, ChoosingMeans, Filling, Failing), pick},
 
@@ -126,6 +127,7 @@ var rules = []rule{
 	{Answering, Finished{}, to(TakingCard, Parting, Answering), finish},
 	{Answering, WentBack{}, to(Filling, Answering), answerBack},
 
+	{Ending, PagePrinted{}, to(Ending), paged},
 	{Ending, SlipPrinted{}, to(Ending), printed},
 	{Ending, Finished{}, to(TakingCard, Parting, Ending), finish},
 
@@ -138,9 +140,13 @@ var rules = []rule{
 		return TakingCard, []Effect{Wait{takeCardAgain, TimeUp{}}}
 	}},
 
-	{Parting, TimeUp{}, to(Attracting), nil},
+	{Parting, TimeUp{}, to(Attracting, Parting), partingOver},
 	{Parting, Finished{}, to(Attracting), nil},
-	{Parting, CardIn{}, to(AskingCAN), func(v *Visit, _ Event) (State, []Effect) { return AskingCAN, v.anew() }},
+	{Parting, CardIn{}, to(AskingCAN, Failing), func(v *Visit, e Event) (State, []Effect) {
+		effects := v.anew()
+		next, _ := cardCame(v, e)
+		return next, effects
+	}},
 }
 
 func chooseLanguage(v *Visit, e Event) (State, []Effect) {
@@ -158,10 +164,22 @@ func withCard(v *Visit, e Event) (State, []Effect) {
 // askCard asks for the card, or for its number when it is in. A card whose
 // number was tried too often has to be put in again.
 func askCard(v *Visit, _ Event) (State, []Effect) {
+	if v.NoTrust {
+		return v.fail(faultOf(identity.ErrStale))
+	}
 	if v.CardIn && v.Tries < maxTries {
 		return AskingCAN, nil
 	}
 	return AskingCard, nil
+}
+
+// cardCame asks for the number of the card that was put in, where it can be
+// believed.
+func cardCame(v *Visit, _ Event) (State, []Effect) {
+	if v.NoTrust {
+		return v.fail(faultOf(identity.ErrStale))
+	}
+	return AskingCAN, nil
 }
 
 // homeBack ends the visit; nobody's card is left in the slot.
@@ -218,10 +236,18 @@ func unpick(v *Visit, _ Event) (State, []Effect) {
 	return Home, nil
 }
 
+// typeCAN takes a digit of the number, and with the last one begins to read: the
+// lead says so before (WCAG 2.2, 3.2.2), and the way back keeps what was typed.
+// Who listens is asked for a word first, since they can't see what they typed.
 func typeCAN(v *Visit, e Event) (State, []Effect) {
-	if r := e.(Typed).Rune; r >= '0' && r <= '9' && len(v.Typed) < canDigits {
-		v.Typed += string(r)
-		v.Wrong = ""
+	r := e.(Typed).Rune
+	if r < '0' || r > '9' || len(v.Typed) >= canDigits {
+		return AskingCAN, nil
+	}
+	v.Typed += string(r)
+	v.Wrong = ""
+	if len(v.Typed) == canDigits && !v.Voice {
+		return enterCAN(v, Entered{})
 	}
 	return AskingCAN, nil
 }
@@ -240,7 +266,14 @@ func enterCAN(v *Visit, _ Event) (State, []Effect) {
 		return AskingCAN, nil
 	}
 	v.Tries++
+	v.CAN, v.Fault = v.Typed, Fault{}
 	return Reading, []Effect{ReadHolder{v.Typed}}
+}
+
+// readingBack gives up reading, so that the number can be corrected.
+func readingBack(v *Visit, _ Event) (State, []Effect) {
+	v.Early = ""
+	return AskingCAN, []Effect{Unread{}}
 }
 
 func nameRead(v *Visit, e Event) (State, []Effect) {
@@ -250,7 +283,7 @@ func nameRead(v *Visit, e Event) (State, []Effect) {
 
 func holderRead(v *Visit, e Event) (State, []Effect) {
 	h := e.(HolderRead).Holder
-	v.Holder, v.Early, v.Tries, v.Carded = &h, "", 0, true
+	v.Holder, v.Early, v.CAN, v.Tries, v.Carded = &h, "", "", 0, true
 	if v.Service == nil {
 		return Choosing, nil
 	}
@@ -259,7 +292,7 @@ func holderRead(v *Visit, e Event) (State, []Effect) {
 
 func readFailed(v *Visit, e Event) (State, []Effect) {
 	err := e.(ReadFailed).Err
-	v.Early = ""
+	v.Early, v.CAN = "", ""
 	if errors.Is(err, card.ErrWrongCAN) && v.Tries < maxTries {
 		v.Fault = faultOf(err)
 		return AskingCAN, nil
@@ -410,12 +443,6 @@ func accepted(v *Visit, e Event) (State, []Effect) {
 	return Sending, nil
 }
 
-func outcome(v *Visit, e Event) (State, []Effect) {
-	o := e.(OutcomeCame)
-	v.Stage, v.Outcome, v.Token = Done, &o.Outcome, o.Token
-	return printNow(v, e)
-}
-
 func refused(v *Visit, e Event) (State, []Effect) {
 	return v.fail(refusal(e.(RefusedCame).Reason))
 }
@@ -429,53 +456,6 @@ func waited(v *Visit, e Event) (State, []Effect) {
 	return printNow(v, e)
 }
 
-// printAsked prints an answer, once at a time.
-func printAsked(v *Visit, e Event) (State, []Effect) {
-	if v.Printing {
-		return Answering, nil
-	}
-	return printNow(v, e)
-}
-
-// answerBack leads to another question. While the slip is still coming out it
-// does nothing: the answer on the screen is the slip's.
-func answerBack(v *Visit, _ Event) (State, []Effect) {
-	if v.Printing {
-		return Answering, nil
-	}
-	v.Found, v.Printed, v.PrintWord = nil, false, ""
-	return Filling, nil
-}
-
-// printNow prints the slip that tells the truth of the moment.
-func printNow(v *Visit, _ Event) (State, []Effect) {
-	v.Printing, v.Printed, v.PrintWord = true, false, ""
-	next := Ending
-	if v.State == Answering {
-		next = Answering
-	}
-	return next, []Effect{Print{v.slip()}}
-}
-
-func printed(v *Visit, e Event) (State, []Effect) {
-	p := e.(SlipPrinted)
-	v.Printing, v.PrintWord = false, paperWord(p.Outcome, p.Err)
-	if v.PrintWord != "" && v.Token == "" { // there is no code to stand for the slip
-		v.PrintWord = "paper.screen"
-	}
-	v.Printed = v.PrintWord == ""
-	return v.State, nil
-}
-
-// finish ends a visit that went its way. While the slip is still coming out it
-// does nothing: who leaves early finds no slip, and the next person would.
-func finish(v *Visit, _ Event) (State, []Effect) {
-	if v.Printing {
-		return v.State, nil
-	}
-	return v.end("parting.thanks")
-}
-
 func retry(v *Visit, _ Event) (State, []Effect) {
 	f := v.Fault
 	v.Fault = Fault{}
@@ -483,7 +463,7 @@ func retry(v *Visit, _ Event) (State, []Effect) {
 	case f.Again == ChoosingMeans && v.Proving.Use != "":
 		return ChoosingMeans, nil
 	case f.Again == AskingCard:
-		v.Holder, v.Login, v.Carded = nil, identity.Proof{}, false
+		v.unknow()
 		if v.CardIn && f.CardStays {
 			return AskingCAN, nil
 		}
@@ -495,11 +475,18 @@ func retry(v *Visit, _ Event) (State, []Effect) {
 	return Home, nil
 }
 
+// unknow forgets who is here, and what they were asked to prove: the card says it
+// anew.
+func (v *Visit) unknow() {
+	v.Holder, v.Login, v.Carded, v.Proving.Use = nil, identity.Proof{}, false, ""
+}
+
 // cardAgain takes a card that is put in again as the wish to try again.
 func cardAgain(v *Visit, _ Event) (State, []Effect) {
 	if v.Fault.Again != AskingCard {
 		return Failing, nil
 	}
-	v.Fault, v.Holder, v.Login, v.Carded = Fault{}, nil, identity.Proof{}, false
+	v.Fault = Fault{}
+	v.unknow()
 	return AskingCAN, nil
 }

@@ -72,7 +72,7 @@ var ignored = map[string][]session.State{
 	"PrintAsked": only(session.Answering), "Retried": only(session.Failing),
 	"Finished": only(session.Answering, session.Ending, session.Failing, session.Parting),
 	"WentBack": only(session.Home, session.Open, session.AskingCard, session.AskingCAN, session.ChoosingMeans,
-		session.Crediting, session.AskingPIN, session.Approving, session.Filling, session.Reviewing, session.Consenting, session.Answering),
+		session.Reading, session.Crediting, session.AskingPIN, session.Approving, session.Filling, session.Reviewing, session.Consenting, session.Answering),
 	"CardIn":       only(session.Attracting, session.Home, session.AskingCard, session.Failing, session.Parting),
 	"ReaderWent":   only(session.AskingCard, session.AskingCAN, session.AskingPIN),
 	"NameRead":     only(session.Reading),
@@ -83,6 +83,7 @@ var ignored = map[string][]session.State{
 	"PutDone":      only(session.Sending), "PutFailed": only(session.Sending), "BusAccepted": only(session.Sending),
 	"OutcomeCame": only(session.Sending), "RefusedCame": only(session.Sending), "WaitEnded": only(session.Sending),
 	"SlipPrinted": only(session.Answering, session.Ending),
+	"PagePrinted": only(session.Ending),
 	"TimeUp":      only(session.TakingCard, session.Parting),
 }
 
@@ -90,6 +91,7 @@ var ignored = map[string][]session.State{
 var everywhere = []string{
 	"LanguageChosen", "LanguageCycled", "TextCycled", "ContrastCycled", "VoiceToggled", "PrivacyChanged", "HelpToggled",
 	"Cancelled", "StillHere", "CardOut", "ReaderCame", "LineChanged", "Idled", "IdledOut",
+	"SlipPresented", "SlipNotTaken", "SlipTaken", "SlipRetracted",
 }
 
 func nameOf(e session.Event) string { return strings.TrimPrefix(session.Kind(e), "session.") }
@@ -146,7 +148,10 @@ func TestEventsAreComplete(t *testing.T) {
 			}
 		}
 	}
-	tested := []string{"Event", "Effect", "ReadHolder", "OpenKeys", "Prove", "Withdraw", "Lookup", "Submit", "Print", "Forget", "Anew", "Wait"}
+	tested := []string{
+		"Event", "Effect", "ReadHolder", "OpenKeys", "Prove", "Withdraw", "Lookup", "Submit", "Print", "Forget", "Anew", "Wait",
+		"Unread", "PrintPage", "Retract",
+	}
 	for _, e := range sample() {
 		tested = append(tested, nameOf(e))
 	}

@@ -121,8 +121,12 @@ func attracting(v *Visit) scene.Scene {
 
 func home(v *Visit) scene.Scene {
 	s := v.scene(Home, scene.Menu, v.in("home.title"))
+	with := scene.Node{ID: "with-card", Role: scene.Tile, Icon: "card", Name: v.in("home.with"), Hint: v.in("home.with_hint"), Primary: true, Action: WithCard{}}
+	if v.NoTrust {
+		with.Unavailable, with.Primary, with.Hint = true, false, v.in("service.no_trust")
+	}
 	s.Add(
-		scene.Node{ID: "with-card", Role: scene.Tile, Icon: "card", Name: v.in("home.with"), Hint: v.in("home.with_hint"), Primary: true, Action: WithCard{}},
+		with,
 		scene.Node{ID: "without-card", Role: scene.Tile, Icon: "no-card", Name: v.in("home.without"), Hint: v.in("home.without_hint"), Action: WithoutCard{}},
 		scene.Node{ID: "most", Role: scene.Heading, Name: v.in("home.most")},
 	)
@@ -143,6 +147,8 @@ func (v *Visit) serviceNode(svc *catalogue.Service, how bool) scene.Node {
 	switch {
 	case !svc.Submit && v.Line != nil:
 		n.Unavailable, n.Hint = true, v.in("service.line")
+	case svc.Level != catalogue.Anyone && v.NoTrust:
+		n.Unavailable, n.Hint = true, v.in("service.no_trust")
 	case svc.Submit && v.Full:
 		n.Unavailable, n.Hint = true, v.in("service.full")
 	case how && svc.Level == catalogue.Anyone:
@@ -247,7 +253,7 @@ func (v *Visit) waiting(id State, title, under text.Key, more ...scene.Node) sce
 	s := v.scene(id, scene.Waiting, v.in(title))
 	s.Add(scene.Node{ID: "progress", Role: scene.Progress, Icon: "wait", Name: v.in(under)})
 	s.Add(more...)
-	s.Add(v.foot(false, scene.Node{})...)
+	s.Add(v.foot(id == Reading, scene.Node{})...)
 	return s
 }
 
@@ -490,7 +496,7 @@ func ending(v *Visit) scene.Scene {
 	}
 	s.Add(v.lead(key+".lead"), v.numberNode())
 	s.Add(v.paperNodes()...)
-	for i, row := range v.slip().Rows { // all that the slip says is seen and heard (EN 301 549, 5.1.3.16)
+	for i, row := range v.printedRows() { // all that the paper says is seen and heard (EN 301 549, 5.1.3.16)
 		s.Add(scene.Node{
 			ID: "slip." + strconv.Itoa(i+1), Role: scene.Datum, Name: row.Label, Value: row.Value, Private: true,
 		})
@@ -502,24 +508,6 @@ func ending(v *Visit) scene.Scene {
 // finishNode ends the visit, once the slip is out or given up.
 func (v *Visit) finishNode() scene.Node {
 	return scene.Node{ID: "finish", Name: v.in("result.finish"), Action: Finished{}, Primary: true, Unavailable: v.Printing}
-}
-
-// paperNodes say how the slip fares; without paper the receipt is a code on the
-// screen.
-func (v *Visit) paperNodes() []scene.Node {
-	switch {
-	case v.Printing:
-		return []scene.Node{{ID: "paper", Role: scene.Note, Icon: "printer", Name: v.in("paper.printing")}}
-	case v.PrintWord != "":
-		nodes := []scene.Node{{ID: "paper", Role: scene.Note, Tone: scene.Bad, Name: v.in(v.PrintWord)}}
-		if v.Token != "" {
-			nodes = append(nodes, scene.Node{ID: "code", Role: scene.Code, Data: []byte(v.Token), Name: v.in("paper.code")})
-		}
-		return nodes
-	case v.Printed:
-		return []scene.Node{{ID: "paper", Role: scene.Note, Tone: scene.Good, Icon: "check", Name: v.in("paper.take")}}
-	}
-	return nil
 }
 
 func failing(v *Visit) scene.Scene {
@@ -552,6 +540,7 @@ func takingCard(v *Visit) scene.Scene {
 		scene.Node{ID: "title", Role: scene.Title, Name: v.in("take.title")}, v.lead("take.lead"),
 		scene.Node{ID: "figure", Role: scene.Figure, Icon: "figure-take", Name: v.in("take.figure")},
 	)
+	s.Add(v.slipNodes()...)
 	if v.Bye != "" {
 		s.Add(scene.Node{ID: "bye", Role: scene.Note, Tone: scene.Good, Icon: "lock", Name: v.in(v.Bye + ".lead")})
 	}
@@ -567,7 +556,9 @@ func parting(v *Visit) scene.Scene {
 	}
 	s.Add(
 		scene.Node{ID: "title", Role: scene.Title, Name: v.in(v.Bye + ".title"), Tone: tone},
-		v.lead(v.Bye+".lead"),
+		v.lead(v.Bye+".lead"))
+	s.Add(v.slipNodes()...)
+	s.Add(
 		scene.Node{ID: "forgot", Role: scene.Note, Icon: "lock", Tone: scene.Good, Name: v.in("parting.forgot")},
 	)
 	s.Add(scene.Node{ID: "again", Role: scene.Next, Name: v.in("parting.again"), Action: Finished{}, Primary: true})

@@ -37,7 +37,7 @@ func met(lang text.Lang) map[string]scene.Scene {
 	for _, told := range session.Faults() {
 		faults = append(faults, told.Fault)
 	}
-	for _, reason := range session.Reasons {
+	for _, reason := range session.Reasons() {
 		faults = append(faults, session.Refusal(reason))
 	}
 	for _, f := range faults {

@@ -72,7 +72,11 @@ type Kiosk struct {
 	Line      error           // nil: up; else offline.ErrLineDown or ErrBusIdentity
 	CardIn    bool            // a card lies in the slot
 	NoReader  bool            // there is no card reader
+	NoTrust   bool            // there are no trust anchors: nobody can be believed
 	Full      bool            // the queue has no room for a request
+	Pages     bool            // certificates are printed as pages, too
+	Slip      bool            // a slip is held out at the printer's slot
+	Asked     int             // how often it was asked to be taken since
 }
 
 // Settings are how this person asked to be met; they end with the visit.
@@ -104,6 +108,7 @@ type Person struct {
 	Typed   string            // in the field on the screen
 	Wrong   text.Key          // what was wrong with it
 	Tries   int               // of the card access number, with this card
+	CAN     string            // what was typed, while the chip is being read with it
 	Early   string            // the given name, before the chip is believed
 	Holder  *identity.Holder  // nil until the chip was read and believed
 	Carded  bool              // the holder came by the card in the slot
@@ -130,6 +135,11 @@ type Person struct {
 	Printing  bool
 	Printed   bool
 	PrintWord text.Key // what to say of the paper, "" while nothing is wrong
+	Presented bool     // a presenter has held the slip out
+	Retracted bool     // and has taken it back
+	Paging    bool     // the certificate's page is being printed
+	Paged     bool     // it is out
+	PageWord  text.Key // what to say of it, "" while nothing is wrong
 
 	Fault   Fault
 	Warning bool // idle: are you still there?
@@ -201,6 +211,7 @@ func (v *Visit) Step(e Event) []Effect {
 		v.Typed, v.Wrong, v.Help, v.Warning = "", "", false, false
 		v.Proving.unwrite()
 		effects = append(effects, v.enter()...)
+		effects = append(effects, v.leftBehind(before)...)
 	}
 	return effects
 }
@@ -210,6 +221,8 @@ func (v *Visit) enter() []Effect {
 	switch v.State {
 	case Attracting:
 		return v.anew()
+	case AskingCAN: // what is read back from can be corrected
+		v.Typed, v.CAN = v.CAN, ""
 	case TakingCard:
 		return []Effect{Wait{takeCardAgain, TimeUp{}}}
 	case Parting:

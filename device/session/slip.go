@@ -30,7 +30,16 @@ func (v *Visit) slip() receipt.Slip {
 			data = append(data, Found{ID: d.ID, Value: d.Value, Lang: d.Lang, Register: d.Register})
 		}
 		s.Rows = append(v.askedRows(data...), v.foundRows(data)...)
+		if o := v.Outcome; !o.IssuedAt.IsZero() { // all that was signed stands on it
+			s.When = o.IssuedAt
+		}
+		if o := v.Outcome; !o.ValidUntil.IsZero() {
+			s.Rows = append(s.Rows, receipt.Row{Label: v.in("slip.valid_until"), Value: text.Day(v.Lang, o.ValidUntil)})
+		}
 		s.Next = v.in("slip_next.done")
+		if v.Paged { // the certificate itself is a page
+			s.Kind, s.Rows, s.Next = receipt.Paged, nil, v.in("slip_next.paged")
+		}
 	case Accepted:
 		s.Kind, s.Rows, s.Next = receipt.Accepted, v.askedRows(), v.in("slip_next.accepted")
 	default:

@@ -387,3 +387,62 @@ func TestHelpComesAndGoes(t *testing.T) {
 		t.Errorf("back from help leads to %s", v.Scene().ID)
 	}
 }
+
+// All that was signed stands on the slip: number, both dates, every datum.
+func TestTheFinalSlipHoldsAllThatWasSigned(t *testing.T) {
+	issued := time.Date(2026, 11, 22, 6, 5, 0, 0, time.UTC)
+	for _, lang := range text.Langs {
+		v := session.New(sessiontest.Kiosk())
+		var slip *receipt.Slip
+		var data []request.Datum
+		for _, e := range sessiontest.Certificate(lang) {
+			o, came := e.(session.OutcomeCame)
+			if came {
+				o.Outcome.IssuedAt, o.Outcome.ValidUntil = issued, issued.AddDate(0, 1, 0)
+				e, data = o, o.Outcome.Data
+			}
+			if effects := v.Step(e); came {
+				slip = slipIn(effects)
+				break
+			}
+		}
+		if slip == nil || slip.Number != "482913507264" || !slip.When.Equal(issued) || len(slip.Rows) != len(data)+1 {
+			t.Fatalf("%s: %v: %d data, of which %d rows", lang, slip, len(data), len(slip.Rows))
+		}
+		until := text.Day(lang, issued.AddDate(0, 1, 0)).String()
+		if got := slip.Rows[len(data)].Value.String(); got != until {
+			t.Errorf("%s: valid until %q, want %q", lang, got, until)
+		}
+	}
+}
+
+// With the card put in first, a certificate takes six touches beside the digits
+// of access number and PIN.
+func TestTouchesOfACertificate(t *testing.T) {
+	v := session.New(sessiontest.Kiosk())
+	touches := 0
+	touched := []session.Event{
+		session.ServicePicked{}, session.Entered{}, session.Answered{}, session.Confirmed{}, session.Agreed{}, session.Finished{},
+	}
+	entered := false // the number completes itself
+	for _, e := range sessiontest.Certificate(text.Az) {
+		switch e.(type) {
+		case session.LanguageChosen, session.WithCard:
+			continue
+		case session.Entered:
+			if !entered {
+				entered = true
+				continue
+			}
+		}
+		for _, touch := range touched {
+			if session.Kind(touch) == session.Kind(e) {
+				touches++
+			}
+		}
+		v.Step(e)
+	}
+	if v.State != session.Parting || touches != 6 {
+		t.Errorf("%d touches, and then %s", touches, v.State)
+	}
+}

@@ -223,13 +223,20 @@ var kinds = []func(c choose, v *session.Visit) session.Event{
 	func(choose, *session.Visit) session.Event { return session.BusAccepted{Token: "PLANTED"} },
 	outcomeCame,
 	func(c choose, _ *session.Visit) session.Event {
-		return session.RefusedCame{Reason: one(c, append([]string{"", "other", offline.ReasonExpired}, session.Reasons...)...)}
+		return session.RefusedCame{Reason: one(c, append([]string{"", "other", offline.ReasonExpired}, session.Reasons()...)...)}
 	},
 	func(choose, *session.Visit) session.Event { return session.WaitEnded{} },
 	func(c choose, _ *session.Visit) session.Event {
 		o := one(c, printer.Confirmed, printer.Unknown, printer.Failed)
 		return session.SlipPrinted{Outcome: o, Err: map[printer.Outcome]error{printer.Failed: printer.ErrNoPaper}[o]}
 	},
+	func(c choose, _ *session.Visit) session.Event {
+		return session.PagePrinted{Outcome: one(c, printer.Confirmed, printer.Unknown, printer.Failed)}
+	},
+	func(choose, *session.Visit) session.Event { return session.SlipPresented{} },
+	func(choose, *session.Visit) session.Event { return session.SlipNotTaken{} },
+	func(choose, *session.Visit) session.Event { return session.SlipTaken{} },
+	func(choose, *session.Visit) session.Event { return session.SlipRetracted{} },
 	func(choose, *session.Visit) session.Event { return session.Idled{} },
 	func(choose, *session.Visit) session.Event { return session.IdledOut{} },
 	func(choose, *session.Visit) session.Event { return session.TimeUp{} },
@@ -314,7 +321,7 @@ var fits = sync.OnceValue(func() map[session.State][]int {
 // begin is a visit somewhere on one of the usual ways.
 func begin(c choose) *session.Visit {
 	k := wide()
-	k.Full, k.NoReader, k.Test = c(8) == 0, c(8) == 0, c(2) == 0
+	k.Full, k.NoReader, k.Test, k.Pages, k.NoTrust = c(8) == 0, c(8) == 0, c(2) == 0, c(2) == 0, c(12) == 1
 	way := one(c, sessiontest.Certificate(text.Az), sessiontest.Check(text.Ru), sessiontest.Down(text.En),
 		sessiontest.Phone(text.Az, "imza", "", "501234567", "123456"), sessiontest.Phone(text.En, "sima", "x"))
 	if c(6) == 1 {
@@ -334,6 +341,8 @@ func next(c choose, v *session.Visit) []session.Event {
 	switch {
 	case c(5) == 0 || len(fit) == 0:
 		return []session.Event{kinds[c(len(kinds))](c, v)}
+	case v.State == session.Parting && c(4) == 1, v.State == session.Ending && c(4) == 1:
+		return []session.Event{session.SlipPresented{}}
 	case v.State == session.AskingCAN && c(3) > 0:
 		return typed("123456")
 	case v.State == session.AskingPIN && c(3) > 0, v.State == session.Crediting && c(3) > 0:
@@ -401,7 +410,7 @@ func checkForgotten(t fataler, v *session.Visit, e session.Event) {
 	case session.Attracting:
 		want.Help = v.Help
 	case session.TakingCard, session.Parting:
-		want.Bye, want.Reminds, want.Help = v.Bye, v.Reminds, v.Help
+		want.Bye, want.Reminds, want.Help, want.Presented, want.Retracted = v.Bye, v.Reminds, v.Help, v.Presented, v.Retracted
 	default:
 		return
 	}

@@ -28,8 +28,8 @@ var (
 	ErrDamaged = errors.New("damaged")
 	// ErrInUse says that another process holds the file.
 	ErrInUse = errors.New("in use by another process")
-	// ErrStopped says that Run has ended: nothing was written.
-	ErrStopped = errors.New("queue stopped")
+	// ErrStopped says that Run has ended: nothing was written. It is an offline.ErrStopped.
+	ErrStopped = fmt.Errorf("queue: %w", offline.ErrStopped)
 	// ErrReadOnly says that the queue was opened to be read: nothing was written.
 	ErrReadOnly = errors.New("queue opened to be read")
 	// ErrItem says that an item, or what is asked of it, breaks the contract:

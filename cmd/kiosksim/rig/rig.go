@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"kosk/cmd/bus/agency"
+	"kosk/device/config"
 	"kosk/device/identity"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
@@ -34,6 +35,7 @@ type Options struct {
 	Out     string // where slips, logs and the trace go
 	Display string // X display of the kiosk's window
 	Sound   string // "auto" or "file"
+	Printer string // model of the virtual printer, "" for the TM-T20II: see paper.Models
 	// Windowed opens a window on a desktop in place of the whole screen.
 	Windowed bool
 	Log      *slog.Logger
@@ -80,7 +82,11 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 	if r.Slot, err = vcard.OpenSlot(ctx, filepath.Join(o.Dir, "pcsc"), o.Log); err != nil {
 		return r, err
 	}
-	if r.Paper, err = paper.Open(paper.Options{Link: filepath.Join(o.Dir, "printer"), MMPerSecond: 150, OnSlip: r.keepSlip}); err != nil {
+	model, ok := paper.Models()[r.profile()]
+	if !ok {
+		return r, fmt.Errorf("no virtual printer %q", r.profile())
+	}
+	if r.Paper, err = paper.Open(paper.Options{Model: model(), Link: filepath.Join(o.Dir, "printer"), MMPerSecond: 150, OnSlip: r.keepSlip}); err != nil {
 		return r, err
 	}
 	if err := r.startBus(); err != nil {
@@ -200,6 +206,7 @@ func (r *Rig) Configure(extra string) error {
 
 [printer]
 path = %q
+profile = %q
 
 [sound]
 make = %q
@@ -213,9 +220,18 @@ dir = %q
 file = %q
 trace = %q
 %s
-`, panel, r.Paper.Path(), sound, filepath.Join(r.Out, "speech.wav"), filepath.Join(r.Out, "speech.jsonl"),
+`, panel, r.Paper.Path(), r.profile(), sound, filepath.Join(r.Out, "speech.wav"), filepath.Join(r.Out, "speech.jsonl"),
 		r.State(), filepath.Join(r.Out, "kiosk.log"), r.Trace(), extra)
 	return os.WriteFile(r.Config(), []byte(doc), 0o600)
+}
+
+// profile is the printer's name, in the kiosk's configuration and among the
+// virtual models.
+func (r *Rig) profile() string {
+	if r.Printer == "" {
+		return config.Default().Printer.Profile
+	}
+	return r.Printer
 }
 
 // StartKiosk starts the kiosk's window.

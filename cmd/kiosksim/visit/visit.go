@@ -167,9 +167,7 @@ func (a *Actor) ToName(ctx context.Context, lang string, largest bool) error {
 		func() error { return a.Sees(ctx, "card") },
 		func() error { return a.InsertCard(vcard.Profile{}) },
 		func() error { return a.Sees(ctx, "can") },
-		func() error { return a.TouchDigits(ctx, Person().CAN) },
-		func() error { return a.picture(ctx) },
-		func() error { return a.Touch(ctx, "next") },
+		func() error { return a.TouchDigits(ctx, Person().CAN) }, // the last digit begins
 		func() error { return a.Sees(ctx, "choosing") },
 	)
 }
@@ -209,6 +207,9 @@ func (a *Actor) TakesSlip(ctx context.Context) error {
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
+	}
+	if a.rig.Paper.AtSlot() { // a presenter holds it out
+		a.rig.Paper.Take()
 	}
 	if err := a.Settles(ctx); err != nil {
 		return err

@@ -4,6 +4,7 @@ package sessiontest
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"kosk/device/catalogue"
@@ -158,6 +159,12 @@ var Faults = []error{
 	signer.ErrWrongPIN, signer.ErrPINLength, signer.ErrCancelled, signer.ErrNoKeys, identity.ErrOtherPerson, identity.ErrProof,
 	identity.ErrDeclined, identity.ErrLapsed, identity.ErrCredentials, identity.ErrNoMeans, identity.ErrLocked,
 	offline.ErrFull, offline.ErrUnknown, offline.ErrBusIdentity, offline.ErrLineDown, offline.ErrAgency, offline.ErrRefused,
+	offline.ErrStopped, offline.ErrConflict, offline.ErrNotFound,
+}
+
+// Refusals are the reasons that have a scene of their own.
+var Refusals = []string{
+	"no_contract", "unknown_person", "agency_refused", "holder_mismatch", "bad_imei", "evidence_missing", "busy", "expired", "damaged", "bad_id",
 }
 
 // Journey is every different scene that a person can meet, in one language:
@@ -194,6 +201,13 @@ func JourneyAt(lang text.Lang, size scene.TextSize) []scene.Scene {
 	for _, err := range Faults {
 		all = append(all, Fault(lang, err))
 	}
+	for _, reason := range Refusals {
+		all = append(all, refused(lang, reason))
+	}
+	all = append(all, papers(lang, size)...)
+	untrusting := Kiosk()
+	untrusting.NoTrust = true
+	walk("-no-trust", untrusting, []session.Event{session.LanguageChosen{Lang: lang}, session.CardIn{}})
 	v := session.New(Kiosk())
 	v.Step(session.LanguageChosen{Lang: lang})
 	v.Step(session.HelpToggled{})
@@ -258,6 +272,60 @@ func Fault(lang text.Lang, err error) scene.Scene {
 	}
 	v.Step(session.PutFailed{Err: err, Number: "482913507264"})
 	return named(v, "-"+string(v.Fault.Key))
+}
+
+// refused is the scene of a request that was said no to.
+func refused(lang text.Lang, reason string) scene.Scene {
+	v := session.New(Kiosk())
+	for _, e := range Certificate(lang) {
+		if _, came := e.(session.OutcomeCame); came {
+			break
+		}
+		v.Step(e)
+	}
+	v.Step(session.RefusedCame{Reason: reason})
+	return named(v, "-"+string(v.Fault.Key))
+}
+
+// papers are what can become of page and slip.
+func papers(lang text.Lang, size scene.TextSize) []scene.Scene {
+	var all []scene.Scene
+	for name, events := range map[string][]session.Event{
+		"-presented": {session.SlipPresented{}, session.SlipPrinted{Outcome: printer.Confirmed}},
+		"-asked":     {session.SlipPresented{}, session.SlipPrinted{Outcome: printer.Confirmed}, session.SlipNotTaken{}},
+		"-taken":     {session.SlipPresented{}, session.SlipPrinted{Outcome: printer.Confirmed}, session.SlipTaken{}},
+		"-retracted": {session.SlipPresented{}, session.SlipPrinted{Outcome: printer.Confirmed}, session.SlipRetracted{}},
+		"-left": {
+			session.SlipPresented{}, session.SlipPrinted{Outcome: printer.Confirmed}, session.SlipNotTaken{}, session.SlipNotTaken{}, session.Finished{},
+		},
+		"-gone": {
+			session.SlipPresented{}, session.SlipPrinted{Outcome: printer.Confirmed}, session.SlipNotTaken{}, session.Finished{}, session.CardOut{},
+		},
+		"-paging":       {},
+		"-page":         {session.PagePrinted{Outcome: printer.Confirmed}, session.SlipPrinted{Outcome: printer.Confirmed}},
+		"-page-unknown": {session.PagePrinted{Outcome: printer.Unknown}, session.SlipPrinted{Outcome: printer.Confirmed}},
+		"-page-failed":  {session.PagePrinted{Outcome: printer.Failed}, session.SlipPresented{}, session.SlipPrinted{Outcome: printer.Confirmed}},
+		"-page-unknown-no-slip": {
+			session.PagePrinted{Outcome: printer.Unknown}, session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrJammed},
+		},
+	} {
+		k := Kiosk()
+		k.Pages = strings.HasPrefix(name, "-pag")
+		v := session.New(k)
+		v.Lang, v.TextSize = lang, size
+		for _, e := range Certificate(lang) {
+			if _, printed := e.(session.SlipPrinted); printed {
+				break
+			}
+			v.Step(e)
+		}
+		for _, e := range events {
+			v.Step(e)
+		}
+		all = append(all, named(v, name))
+	}
+	slices.SortFunc(all, func(a, b scene.Scene) int { return strings.Compare(a.ID, b.ID) })
+	return all
 }
 
 func named(v *session.Visit, suffix string) scene.Scene {
