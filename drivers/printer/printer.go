@@ -170,7 +170,9 @@ type Printer interface {
 	// Status asks the printer; it never guesses from earlier answers.
 	Status(ctx context.Context) (Status, error)
 	// Clear empties the printer's buffers, so that nothing of an earlier visit
-	// is printed for somebody who has left.
+	// is printed for somebody who has left. With an error they may hold a slip
+	// still: no one else may use the printer then. A Watcher clears it by itself
+	// as soon as that is possible; else call Clear again. See also Forgetter.
 	Clear(ctx context.Context) error
 	Close() error
 }
@@ -224,6 +226,16 @@ type Presenter interface {
 	Retract(ctx context.Context) (Media, error)
 	// EmptyBin says that the bin was emptied: counting starts anew.
 	EmptyBin() error
+}
+
+// A Forgetter says whether its printer can forget. One that can't has to print
+// what it holds before it is clear: without paper Clear fails, and with the next
+// roll that slip comes out, though unknown, cut off from what follows, and taken
+// back if there is a presenter. Don't print personal slips on it where nobody
+// can be asked to look after each change of paper. Printers that are no
+// Forgetter forget.
+type Forgetter interface {
+	Forgets() bool
 }
 
 // A Supply is what is left of the paper, as far as it is known.

@@ -114,6 +114,7 @@ func TestAStalledPeerEndsTheWriteAndKeepsTheCount(t *testing.T) {
 
 func TestASlowPeerIsWaitedFor(t *testing.T) {
 	o := options(t)
+	o.Stall = 2 * time.Second // a busy machine's pause is no stall
 	p := plug(t, o.Path)
 	l := open(t, o)
 	const size = 40_000
@@ -247,7 +248,10 @@ func TestXoffStopsTheLineAndDiscardFreesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent, err := 0, error(nil)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for sent < 1000 && err == nil { // the XOFF is on its way for a moment
+		<-tick.C
 		var n int
 		n, err = l.Write(t.Context(), []byte("."))
 		sent += n
@@ -305,6 +309,48 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		if l, err := serial.Open(wrong); err == nil {
 			l.Close()
 			t.Errorf("%+v was opened", wrong)
+		}
+	}
+}
+
+// A chunk may take its own time on the line, and the stall beyond that: at 1200
+// baud 256 bytes are two seconds, so a peer that stops reading is noticed then.
+func TestAChunkHasTheLinesOwnTimeAndTheStall(t *testing.T) {
+	o := options(t)
+	o.Baud = 1200
+	plug(t, o.Path)
+	l := open(t, o)
+	own := 256 * 10 * time.Second / 1200
+	if got := l.Duration(256); got != own {
+		t.Errorf("256 bytes take %v, want %v", got, own)
+	}
+	start := time.Now()
+	if _, err := l.Write(t.Context(), make([]byte, 1<<20)); !errors.Is(err, serial.ErrTimeout) {
+		t.Fatalf("write: %v, want a time-out", err)
+	}
+	if took := time.Since(start); took < own+o.Stall || took > own+o.Stall+5*time.Second {
+		t.Errorf("the stall was noticed after %v, want %v", took, own+o.Stall)
+	}
+}
+
+// XON and XOFF are only taken out of what is received where they mean that:
+// Custom's raw status holds the same bytes.
+func TestXonAndXoffPassWhereTheyAreData(t *testing.T) {
+	for _, flow := range []serial.Flow{"", serial.NoFlow, serial.RtsCts} {
+		o := options(t)
+		o.Flow = flow
+		p := plug(t, o.Path)
+		l := open(t, o)
+		status := []byte{0x10, 0x0F, 0x11, 0x13, 0x13, 0x11}
+		if _, err := p.master.Write(status); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(status))
+		if _, err := io.ReadFull(l, got); err != nil || !bytes.Equal(got, status) {
+			t.Errorf("%q: got % X, %v", flow, got, err)
+		}
+		if _, err := l.Write(t.Context(), []byte("on")); err != nil {
+			t.Errorf("%q: a 13h stopped the line: %v", flow, err)
 		}
 	}
 }

@@ -30,13 +30,16 @@ const (
 	markSide = 40  // dots, printed twice as large
 	codeMost = 360 // a QR code is at most this wide: 45 mm
 	bandMost = 256 // rows of one GS v 0
+	bandPace = 48  // the same for a printer that answers between bands
+	paceMost = 240 // bytes without an answer, beyond the one row that exceeds them
 	feedCut  = 0   // dots fed beyond the cutter
 )
 
 // A job is a slip in the printer's language.
 type job struct {
-	bytes []byte
-	dots  int // how long the slip is on the paper
+	bytes   []byte
+	dots    int // how long the slip is on the paper
+	answers int // to GS r 1 within it
 }
 
 // An encoder turns slips into bytes for one model. It isn't changed by use.
@@ -47,10 +50,13 @@ type encoder struct {
 	lattice *dots.Bitmap
 }
 
+// theFace is drawn once: every glyph always looks the same.
+var theFace = sync.OnceValue(dots.NewFace)
+
 func newEncoder(p Profile) *encoder {
 	return &encoder{
 		profile: p,
-		face:    dots.NewFace(),
+		face:    theFace(),
 		mark:    sync.OnceValue(func() *dots.Bitmap { return dots.Mark(markSide) }),
 		lattice: dots.Lattice(),
 	}
@@ -62,17 +68,31 @@ func (e *encoder) encode(slip printer.Slip) (job, error) {
 	rows := lay(slip, e.profile.Columns)
 	w.put(0x1B, 0x40) // ESC @
 	w.put(e.profile.AutoStatus...)
+	if e.profile.Macros {
+		w.put(witnessDefined...)
+	}
 	w.lend(rows)
 	for _, r := range rows {
 		if err := w.row(r); err != nil {
 			return job{}, err
 		}
+		w.milestone()
 	}
 	w.cut()
 	if i := realTime(w.out); i >= 0 {
 		return job{}, fmt.Errorf("real-time command % X at byte %d of the slip", w.out[i:i+2], i)
 	}
-	return job{bytes: w.out, dots: w.dots}, nil
+	return job{bytes: w.out, dots: w.dots, answers: w.answers}, nil
+}
+
+// milestone asks a printer without macros for an answer now and then. Whoever
+// switches it off and on makes it miss one.
+func (w *writer) milestone() {
+	if !w.profile.Macros && len(w.out)-w.asked > paceMost {
+		w.put(sensorAsked...)
+		w.answers++
+		w.asked = len(w.out)
+	}
 }
 
 // A writer holds what the printer's settings are while a slip is written.
@@ -84,6 +104,8 @@ type writer struct {
 	pitch int
 	page  int // index of the profile's page, -1 at first
 	lent  []lent
+
+	answers, asked int // see milestone
 }
 
 // lent is a letter and the code under which its glyph travels.
@@ -337,11 +359,16 @@ func (w *writer) drawn(r row) {
 // raster prints a bitmap from the left edge, GS v 0, in bands; mode 3 doubles
 // each dot both ways.
 func (w *writer) raster(b *dots.Bitmap, mode byte) {
-	for y := 0; y < b.H; y += bandMost {
-		band := b.Rows(y, min(bandMost, b.H-y))
+	most := bandMost
+	if !w.profile.Macros {
+		most = bandPace
+	}
+	for y := 0; y < b.H; y += most {
+		band := b.Rows(y, min(most, b.H-y))
 		w.put(0x1D, 0x76, 0x30, mode,
 			byte(band.Stride()), byte(band.Stride()>>8), byte(band.H), byte(band.H>>8))
 		w.out = append(w.out, disarm(slices.Clone(band.Bits))...)
+		w.milestone()
 	}
 	if mode == 3 {
 		w.dots += 2 * b.H

@@ -185,8 +185,12 @@ func (p *Printer) Status(ctx context.Context) (printer.Status, error) {
 	return s, nil
 }
 
+// Forgets reports whether the model can be told to forget what it holds.
+func (p *Printer) Forgets() bool { return p.profile.Clear != "drain" }
+
 // Clear empties the printer's buffers. A model that can't be told so prints
-// what it holds, and Clear waits for that.
+// what it holds: Clear waits for that, cuts it off, and takes it back where there
+// is a presenter.
 func (p *Printer) Clear(ctx context.Context) error {
 	ctx, err := p.take(ctx)
 	if err != nil {
@@ -367,6 +371,11 @@ func (p *Printer) clear(ctx context.Context) error {
 		p.owed = 0
 	}
 	p.happens(cleared)
+	if p.profile.presents() { // something may have come out meanwhile
+		if _, err := p.asked(ctx); err != nil {
+			return err
+		}
+	}
 	if _, err := p.link.line.Write(ctx, append(slices.Clone(p.profile.AutoStatus), p.profile.Setup...)); err != nil {
 		return p.hears(lineError(err))
 	}
@@ -421,32 +430,43 @@ func (p *Printer) reaches(ctx context.Context, command []byte, patience time.Dur
 	if _, err := p.link.line.Write(ctx, command); err != nil {
 		return lineError(err)
 	}
-	answered := false
+	answered, silences := false, 0
 	for p.owed > 0 {
 		err := p.link.await(ctx, patience, func(e event) (bool, error) { return e.kind == sensorReply, nil })
 		if answered && errors.Is(err, printer.ErrMute) {
+			// It may stand still in the middle, and it may just have gone on.
+			if err := p.clean(ctx); err != nil {
+				return err
+			}
+			if silences++; silences < 2 {
+				continue
+			}
 			p.owed = 0
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		answered = true
+		answered, silences = true, 0
 		p.owed--
 	}
 	return nil
 }
 
 // cutTail cuts off the piece of an earlier slip that hangs in the slot, so that
-// it doesn't come out joined to the next person's.
+// it doesn't come out joined to the next person's, and takes it back if it can.
 func (p *Printer) cutTail(ctx context.Context) error {
-	command := append(p.encoder.cutOff(), 0x1D, 0x72, 1) // GS r 1: answered after the cut
+	command := append(p.encoder.cutOff(), sensorAsked...) // answered after the cut
 	if err := p.reaches(ctx, command, p.patience.print); err != nil {
 		return p.hears(err)
 	}
 	if err := p.clean(ctx); err != nil {
 		return err // a blade that stuck, and the piece still hangs there
 	}
-	p.happens(tailCut)
+	for _, a := range p.happens(tailCut) {
+		if a == doRetract {
+			return p.retract(ctx)
+		}
+	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package escpos_test
 
 import (
+	"flag"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,7 +16,15 @@ import (
 	"kosk/drivers/printer/printertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run at once than there are processors: printers are
+// mostly waited for.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func putPaper(t *testing.T, o paper.Options) *paper.Paper {
 	t.Helper()
@@ -40,12 +50,25 @@ func open(t *testing.T, o escpos.Options) *escpos.Printer {
 	return e
 }
 
+// journalPath is where a test's journal goes: into memory, where that is had, so
+// that a disk which others keep busy doesn't make printers look mute.
+func journalPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "kosk")
+	if err != nil {
+		return filepath.Join(t.TempDir(), "slips")
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "slips")
+}
+
 // models are the virtual printers by profile.
 var models = paper.Models()
 
 func TestPrinter(t *testing.T) {
 	for profile, model := range models {
 		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
 			printertest.Run(t, func(t *testing.T) printertest.Rig { return rig(t, profile, model()) })
 		})
 	}
@@ -54,7 +77,7 @@ func TestPrinter(t *testing.T) {
 func rig(t *testing.T, profile string, model paper.Model) printertest.Rig {
 	p := putPaper(t, paper.Options{Model: model, MMPerSecond: printertest.Speed})
 	e := open(t, escpos.Options{
-		Path: p.Path(), Profile: profile, Baud: 115200, Journal: filepath.Join(t.TempDir(), "slips"),
+		Path: p.Path(), Profile: profile, Baud: 115200, Journal: journalPath(t),
 	})
 	if n := p.Noise(); n != 0 {
 		t.Errorf("%d bytes were no command", n)
@@ -68,12 +91,15 @@ func rig(t *testing.T, profile string, model paper.Model) printertest.Rig {
 			return texts(p)
 		},
 		SetPaper: p.SetPaper, SetRoll: p.SetRoll, Cover: p.Cover, Mute: p.Mute,
-		Unplug: p.Unplug,
+		Jam: p.Jam, Head: p.Head, Unplug: p.Unplug,
 		Replug: func() {
 			if err := p.Replug(); err != nil {
 				t.Error(err)
 			}
 		},
+	}
+	if model.Holds() {
+		r.Take, r.Hold = p.Take, p.Hold
 	}
 	if model.Cutter {
 		r.Cutter = p.Cutter
@@ -89,4 +115,10 @@ func texts(p *paper.Paper) []string {
 	return all
 }
 
-var _ printer.Printer = (*escpos.Printer)(nil)
+var (
+	_ printer.Printer   = (*escpos.Printer)(nil)
+	_ printer.Watcher   = (*escpos.Printer)(nil)
+	_ printer.Presenter = (*escpos.Printer)(nil)
+	_ printer.Forgetter = (*escpos.Printer)(nil)
+	_ printer.Supplier  = (*escpos.Printer)(nil)
+)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"kosk/drivers/serial"
 )
 
 func FuzzProfiles(f *testing.F) {
@@ -51,4 +53,18 @@ func FuzzJournal(f *testing.F) {
 			t.Fatalf("%q, %v", all, err)
 		}
 	})
+}
+
+// XON/XOFF with a status that can hold 11h and 13h would lose bytes of it.
+func TestXonXoffIsRefusedWithARawStatus(t *testing.T) {
+	all, err := Profiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range all {
+		p.Flow = serial.XonXoff
+		if err := p.check(); (err == nil) == p.custom() {
+			t.Errorf("%s with xon/xoff: %v", name, err)
+		}
+	}
 }

@@ -159,18 +159,24 @@ func (p *Printer) unasked(e event) (printer.Status, bool) {
 	return printer.Status{}, false
 }
 
-// clears empties the buffers, and cuts off what hangs there if that is possible
-// now.
+// clears empties the buffers, and cuts off and takes back what is left of a slip
+// if that is possible now.
 func (p *Printer) clears(ctx context.Context) error {
-	for range 2 {
+	for range readyMost {
 		for _, a := range p.happens(visitEnds) {
+			var err error
 			switch a {
 			case doClear:
-				if err := p.clear(ctx); err != nil {
-					return err
-				}
+				err = p.clear(ctx)
+			case doRetract:
+				err = p.retract(ctx)
 			case doCut:
 				return p.cutTail(ctx)
+			case doRefuse: // what hangs there waits until it can be cut
+				return nil
+			}
+			if err != nil {
+				return err
 			}
 		}
 		if !p.path.in(tail) {

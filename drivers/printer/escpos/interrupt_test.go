@@ -101,7 +101,10 @@ func interruptions(t *testing.T, profile string, run func(t *testing.T, word, ha
 		}
 		for _, hand := range slices.Sorted(maps.Keys(hands)) {
 			if n++; n%every == 0 {
-				t.Run(profile+"/"+word+"/"+hand, func(t *testing.T) { run(t, word, hand) })
+				t.Run(profile+"/"+word+"/"+hand, func(t *testing.T) {
+					t.Parallel()
+					run(t, word, hand)
+				})
 			}
 		}
 	}

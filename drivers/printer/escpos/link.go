@@ -21,6 +21,8 @@ type link struct {
 	watch  func(event)   // sees every event that is taken; nil for nobody
 	stir   chan<- struct{}
 	asking atomic.Bool // what comes now may be an answer
+
+	witness witness // of the printer at its end
 }
 
 // A wire is what a link needs of a line.

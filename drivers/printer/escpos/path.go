@@ -180,6 +180,7 @@ var rules = []pathRule{
 	{sawPaperJammed, paperUnknown | paperFull | paperLow | paperOut, do(tellPaper), paperJammed},
 
 	// The slot.
+	{sawMediaPresent, tail | mediaNotPresent | mediaJammed | mediaRetracted, nil, mediaPresent}, // nobody's to take
 	{sawMediaPresent, mediaNotPresent | mediaJammed | mediaRetracted, do(tellPresented), mediaPresent},
 	{sawMediaTaken, mediaPresent, do(tellTaken), mediaNotPresent},
 	{sawMediaTaken, mediaJammed, do(tellStatus), mediaNotPresent}, // somebody freed it
@@ -227,6 +228,7 @@ var rules = []pathRule{
 	// What is left of it.
 	{cleared, unsure, nil, idle},
 	{cleared, held, nil, tail},
+	{tailCut, tail | mediaPresent, do(doRetract), idle},
 	{tailCut, tail, nil, idle},
 	{visitEnds, lineMute | lineGone, do(doRefuse), 0},
 	{visitEnds, idle | unsure | held, do(doClear), 0},
@@ -235,6 +237,7 @@ var rules = []pathRule{
 	{visitEnds, tail | cutterFault, do(doRefuse), 0},
 	{visitEnds, tail | headFault, do(doRefuse), 0},
 	{visitEnds, tail | mediaJammed, do(doRefuse), 0},
+	{visitEnds, tail | mediaPresent, do(doRetract), 0}, // it came out after its person had given up
 	{visitEnds, tail, do(doCut), 0},
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"kosk/drivers/printer"
@@ -99,6 +100,12 @@ func (p *Printer) ready(ctx context.Context, j job) error {
 				return err
 			}
 		}
+		if would, _, _ := step(p.path, slipOffered); slices.Contains(would, doStart) && p.untried() {
+			if err := p.tryWitness(ctx); err != nil {
+				return err
+			}
+			continue // much may have happened meanwhile
+		}
 		for _, a := range p.happens(slipOffered) {
 			switch a {
 			case doStart:
@@ -124,8 +131,9 @@ func (p *Printer) ready(ctx context.Context, j job) error {
 // whether the line took any byte.
 func (p *Printer) send(ctx context.Context, id string, j job) (sent bool, err error) {
 	p.link.forget()
-	question, mine := p.question()
-	n, err := p.link.line.Write(ctx, append(j.bytes, question...))
+	q := p.question(j)
+	p.owed += q.sensors
+	n, err := p.link.line.Write(ctx, append(j.bytes, q.bytes...))
 	if err != nil {
 		return n > 0, p.cause(ctx, p.hears(lineError(err)))
 	}
@@ -133,32 +141,15 @@ func (p *Printer) send(ctx context.Context, id string, j job) (sent bool, err er
 	if err := p.journal.record(id, Sent); err != nil {
 		return true, err
 	}
-	wait := p.link.line.Duration(n) + time.Duration(j.dots)*time.Second/
-		time.Duration(p.profile.MMPerSecond*dots.PerMM) + p.patience.print
-	return true, p.confirmed(ctx, wait, mine)
+	feed := time.Duration(j.dots) * time.Second / time.Duration(p.profile.MMPerSecond*dots.PerMM)
+	return true, p.confirmed(ctx, p.link.line.Duration(n)+feed+p.patience.print, q)
 }
 
-// question is what the printer answers when all before it is on paper, and how
-// its answer is known.
-func (p *Printer) question() ([]byte, func(event) bool) {
-	if p.profile.Confirm == "gs-r" {
-		p.owed++
-		return []byte{0x1D, 0x72, 1}, func(e event) bool { return e.kind == sensorReply }
-	}
-	p.job++
-	var id [4]byte // digits in base 95, each 20h to 7Eh
-	for i, n := 0, p.job; i < len(id); i, n = i+1, n/95 {
-		id[i] = byte(0x20 + n%95)
-	}
-	ask := append([]byte{0x1D, 0x28, 0x48, 6, 0, 0x30, 0x30}, id[:]...)
-	return ask, func(e event) bool { return e.kind == processReply && e.data == id }
-}
-
-// confirmed waits for the answer to the question, and gives up early when the
+// confirmed waits for the answers to the question, and gives up early when the
 // printer says that something is wrong.
-func (p *Printer) confirmed(ctx context.Context, wait time.Duration, mine func(event) bool) error {
-	answered := false
-	p.link.watch = func(e event) { answered = answered || mine(e) }
+func (p *Printer) confirmed(ctx context.Context, wait time.Duration, q question) error {
+	a := answer{question: q}
+	p.link.watch = a.hear
 	defer func() {
 		if p.link != nil {
 			p.link.watch = nil
@@ -167,36 +158,41 @@ func (p *Printer) confirmed(ctx context.Context, wait time.Duration, mine func(e
 	end := time.Now().Add(wait)
 	for time.Now().Before(end) {
 		err := p.link.await(ctx, p.patience.poll, func(e event) (bool, error) {
-			if answered && p.profile.Confirm == "process-id" {
+			if a.complete() && q.byID {
 				return true, nil
 			}
 			if s, ok := p.unasked(e); ok {
 				p.sees(s)
-				return answered, s.Err()
+				return a.complete(), s.Err()
 			}
-			return answered, nil
+			return a.complete(), nil
 		})
-		if err == nil && p.profile.Confirm == "process-id" {
-			p.happens(slipOut)
-			return nil
-		}
 		if err != nil && !errors.Is(err, printer.ErrMute) {
 			return p.hears(err)
 		}
+		if err == nil && q.byID {
+			p.isOut()
+			return nil
+		}
 		// GS r alone says only that the command was reached; and a printer that
 		// doesn't speak by itself is asked.
-		if answered || len(p.profile.AutoStatus) == 0 {
+		if a.complete() || len(p.profile.AutoStatus) == 0 {
 			if err := p.clean(ctx); err != nil {
 				return err
 			}
-			if answered {
-				p.owed = 0
-				p.happens(slipOut)
+			if a.complete() {
+				p.isOut()
 				return nil
 			}
 		}
 	}
 	return p.cause(ctx, printer.ErrMute)
+}
+
+// isOut ends a slip whose every answer has come.
+func (p *Printer) isOut() {
+	p.owed = 0
+	p.happens(slipOut)
 }
 
 // clean is nil when the printer answers and nothing is wrong with it.

@@ -26,6 +26,7 @@ type Profile struct {
 	QR          bool
 	Cut         string
 	Confirm     string
+	Macros      bool
 	Clear       string
 	Status      []string
 	AutoStatus  []byte `toml:"auto_status"`
@@ -37,6 +38,9 @@ type Profile struct {
 	Retract     []byte
 	Media       string
 }
+
+// custom reports whether the model says how it is in Custom's way.
+func (p *Profile) custom() bool { return len(p.Status) == 1 && p.Status[0] == "custom" }
 
 // presents reports whether the model holds slips out and takes them back.
 func (p *Profile) presents() bool { return p.Media != "" }
@@ -121,7 +125,7 @@ func (p *Profile) check() error {
 		return fmt.Errorf("media %q: unknown", p.Media)
 	case p.presents() != (len(p.Retract) > 0) || !p.presents() && len(p.Present) > 0:
 		return fmt.Errorf("media %q with a retract of %d bytes", p.Media, len(p.Retract))
-	case p.presents() && (p.Media == "custom") != (len(p.Status) == 1 && p.Status[0] == "custom"):
+	case p.presents() && (p.Media == "custom") != p.custom():
 		return fmt.Errorf("media %q is not in its status", p.Media)
 	case p.NearEndMM < 0:
 		return fmt.Errorf("near end at %d mm", p.NearEndMM)

@@ -1,11 +1,14 @@
 package escpos_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"kosk/drivers/printer"
+	"kosk/drivers/printer/escpos"
 )
 
 func TestASlipNotTakenIsAskedForAndTakenBack(t *testing.T) {
@@ -95,6 +98,33 @@ func TestNearTheEndPaperIsCountedAlsoOverARestart(t *testing.T) {
 		if outcome := w.print("slip-77", 200); outcome != printer.Failed || len(w.paper.Slips()) != pieces || w.paper.Hanging() != "" {
 			t.Errorf("a slip longer than the paper: %v", outcome)
 		}
+	})
+}
+
+// A printer that can't be told to forget prints what it holds, when it has paper
+// again: it is cut off, taken back, and never called out.
+func TestWhatADrainedPrinterStillPrintsIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "citizen-ppu-700", true)
+		w.paper.SetRoll(12)
+		if outcome := w.printed("slip-1"); outcome != printer.Unknown {
+			t.Fatal(outcome)
+		}
+		if err := w.kiosk.Clear(t.Context()); !errors.Is(err, printer.ErrNoPaper) || w.kiosk.Forgets() {
+			t.Errorf("clear without paper: %v", err)
+		}
+		w.paper.SetPaper(printer.PaperFull)
+		if err := w.kiosk.Clear(t.Context()); err != nil {
+			t.Errorf("clear with paper: %v", err)
+		}
+		slips := w.paper.Slips()
+		if last := slips[len(slips)-1]; !last.Retracted || !strings.Contains(last.Text, "end slip-1") || w.paper.Hanging() != "" || w.paper.AtSlot() {
+			t.Errorf("came out: %+v, and %q hangs", last.Text, w.paper.Hanging())
+		}
+		if w.kiosk.Supply().Retracted != 1 || w.kiosk.State("slip-1") != escpos.Unknown {
+			t.Errorf("%d in the bin, %s", w.kiosk.Supply().Retracted, w.kiosk.State("slip-1"))
+		}
+		w.printed("slip-2")
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +25,8 @@ type world struct {
 	o      escpos.Options
 	clears bool // the model forgets what it holds when it is told to
 
-	tears bool // it has no cutter: people tear their slips off
+	macros bool // the model has macros, so that a loss of power is noticed however short
+	tears  bool // it has no cutter: people tear their slips off
 
 	outcomes map[string][]printer.Outcome
 	left     map[string]int // ends of slips that were printed when their people had left
@@ -38,14 +38,23 @@ type world struct {
 
 func newWorld(t *testing.T, profile string, memory bool) *world {
 	t.Helper()
+	return newWorldOf(t, profile, paper.Options{MMPerSecond: 150, Memory: memory})
+}
+
+func newWorldOf(t *testing.T, profile string, o paper.Options) *world {
+	t.Helper()
 	model := models[profile]()
-	w := &world{t: t, tears: !model.Cutter, clears: model.Clears || model.Presenter == "custom", outcomes: map[string][]printer.Outcome{}, left: map[string]int{}}
-	w.paper = putPaper(t, paper.Options{Model: model, MMPerSecond: 150, Memory: memory})
+	w := &world{t: t, tears: !model.Cutter, macros: model.Macros, clears: model.Clears || model.Presenter == "custom", outcomes: map[string][]printer.Outcome{}, left: map[string]int{}}
+	o.Model = model
+	w.paper = putPaper(t, o)
 	w.o = escpos.Options{
-		Path: w.paper.Path(), Profile: profile, Baud: 115200, Journal: filepath.Join(t.TempDir(), "slips"),
+		Path: w.paper.Path(), Profile: profile, Baud: 115200, Journal: journalPath(t),
 		Patience: 600 * time.Millisecond, Remind: 300 * time.Millisecond, Retract: time.Second, Log: slog.New(slog.DiscardHandler),
 	}
-	if memory {
+	if !o.Memory {
+		w.o.Patience = 2 * time.Second // a busy machine is no mute printer
+	}
+	if o.Memory {
 		w.o = escpos.OverMemory(w.o, w.paper)
 	}
 	w.start()
@@ -105,9 +114,9 @@ func (w *world) count(k printer.EventKind) int {
 // hands are what people and chance do to a printer and to the kiosk.
 var hands = map[string]func(*world){
 	"paper out":      func(w *world) { w.paper.SetPaper(printer.PaperOut) },
-	"paper low":      func(w *world) { w.paper.SetPaper(printer.PaperLow) },
+	"paper low":      func(w *world) { w.load(printer.PaperLow) },
 	"roll ends":      func(w *world) { w.paper.SetRoll(12) },
-	"paper in":       func(w *world) { w.paper.SetPaper(printer.PaperFull) },
+	"paper in":       func(w *world) { w.load(printer.PaperFull) },
 	"cover opened":   func(w *world) { w.paper.Cover(true) },
 	"cover closed":   func(w *world) { w.paper.Cover(false) },
 	"blade stuck":    func(w *world) { w.paper.Cutter(true) },
@@ -121,12 +130,24 @@ var hands = map[string]func(*world){
 	"unplugged":      func(w *world) { w.paper.Unplug() },
 	"replugged":      func(w *world) { _ = w.paper.Replug() },
 	"power cycle":    func(w *world) { w.paper.PowerCycle() },
+	"outage":         func(w *world) { w.paper.Outage(outage) },
 	"slip taken":     func(w *world) { w.paper.Take() },
 	"visit ends":     (*world).visitEnds,
 	"retract":        func(w *world) { _, _ = w.kiosk.Retract(w.t.Context()) },
 	"status":         func(w *world) { _, _ = w.kiosk.Status(w.t.Context()) },
 	"restart":        func(w *world) { w.stop(); w.start() },
 	"slip not taken": func(w *world) { w.watch(); w.wait(1500 * time.Millisecond) },
+}
+
+// outage is how long a printer takes at least to be there again.
+const outage = 500 * time.Millisecond
+
+// load puts a roll in. No hand does that quicker than a printer is asked how it is.
+func (w *world) load(roll printer.Paper) {
+	if w.paper.Ended() {
+		w.wait(200 * time.Millisecond)
+	}
+	w.paper.SetPaper(roll)
 }
 
 // heals undo what hands did.

@@ -3,6 +3,7 @@ package paper
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/dots"
@@ -36,6 +37,15 @@ func (m *machine) restart() {
 	m.reset()
 	m.stuck, m.jammed = m.cutter && m.stuck, m.jam
 	m.real = m.real[:0]
+	m.macro, m.defining = nil, false
+}
+
+// outage takes the power away for a while.
+func (m *machine) outage(d time.Duration) {
+	for m.step() { // what had time enough is on paper
+	}
+	m.restart()
+	m.off = time.Now().Add(d)
 }
 
 // realTime obeys the command that the last bytes received make, if any.
@@ -175,7 +185,7 @@ func (m *machine) identify(a []byte) {
 	case 65:
 		m.say(append([]byte("_1.00"), 0)...)
 	case 66:
-		m.say(append([]byte("_KOSK"), 0)...)
+		m.say(append([]byte("_"+m.model.Maker), 0)...)
 	case 67:
 		m.say(append([]byte("_"+m.model.Name), 0)...)
 	case 68:

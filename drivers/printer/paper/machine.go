@@ -2,6 +2,7 @@ package paper
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
@@ -26,18 +27,23 @@ type machine struct {
 	real   []byte // the last bytes received, looking for real-time commands
 	raw    []byte // obeyed since the last cut
 
+	off      time.Time // there is no power until then
+	fuse     int       // bytes until it fails, 0 for never
+	fused    time.Duration
 	paper    printer.Paper
 	roll     int // dots left, or -1 for plenty
 	cover    bool
-	cutter   bool  // the blade is stuck
-	stuck    bool  // a cut has failed, and nobody has recovered it
-	jam      bool  // paper is stuck in the mechanism
-	jammed   bool  // it was, and nobody has recovered it
-	head     bool  // the head is too hot
-	slot     bool  // a slip is held out
-	holding  bool  // and somebody holds on to it
-	within   *Slip // it was cut and is not held out yet
-	fullFor  byte  // GS E0
+	cutter   bool   // the blade is stuck
+	stuck    bool   // a cut has failed, and nobody has recovered it
+	jam      bool   // paper is stuck in the mechanism
+	jammed   bool   // it was, and nobody has recovered it
+	head     bool   // the head is too hot
+	slot     bool   // a slip is held out
+	holding  bool   // and somebody holds on to it
+	within   *Slip  // it was cut and is not held out yet
+	macro    []byte // GS :
+	defining bool   // of a macro
+	fullFor  byte   // GS E0
 	saidFull string
 	autoFor  byte // GS a
 	said     [4]byte
@@ -132,6 +138,13 @@ func (m *machine) stopped() bool {
 // receive takes a byte off the line: real-time commands are obeyed at once,
 // wherever they stand, even when nothing can be printed.
 func (m *machine) receive(b byte) {
+	if !m.off.IsZero() && time.Now().Before(m.off) {
+		return
+	}
+	if m.fuse == 1 {
+		m.outage(m.fused)
+	}
+	m.fuse = max(0, m.fuse-1)
 	m.buffer = append(m.buffer, b)
 	m.real = append(m.real, b)
 	if len(m.real) > 10 {
@@ -154,12 +167,18 @@ func (m *machine) step() bool {
 	if len(m.raw) < rawMost && c.name != "real time" {
 		m.raw = append(m.raw, m.buffer[:n]...)
 	}
-	m.obey(c)
+	command := m.buffer[:n]
 	m.buffer = m.buffer[n:]
+	m.learn(c, command)
+	m.obey(c)
 	return true
 }
 
 func (m *machine) obey(c command) {
+	if c.name == "GS ^" { // not in the table, since it obeys the others again
+		m.runMacro(c.args)
+		return
+	}
 	if handler, ok := handlers[c.name]; ok {
 		handler(m, c.args)
 		return
@@ -205,6 +224,7 @@ var handlers = map[string]func(*machine, []byte){
 	"GS R":      (*machine).collect,
 	"GS e":      (*machine).ejector,
 	"GS \u00e0": (*machine).autoFull,
+	"GS :":      (*machine).beginOrEnd,
 	"GS a":      (*machine).auto,
 	"GS r":      (*machine).sensor,
 	"GS v":      (*machine).raster,

@@ -4,7 +4,8 @@ import "golang.org/x/text/encoding/charmap"
 
 // A Model is what a virtual printer behaves like.
 type Model struct {
-	Name    string
+	Maker   string                    // as GS I 66 says
+	Name    string                    // as GS I 67 says
 	Dots    int                       // printable width
 	Pages   map[byte]*charmap.Charmap // of ESC t n
 	Glyphs  bool                      // ESC &
@@ -14,6 +15,7 @@ type Model struct {
 	Auto    bool                      // GS a
 	Cutter  bool                      // GS V; without one, a slip ends when it is torn off
 	Recover bool                      // an error whose cause is gone waits for DLE ENQ
+	Macros  bool                      // GS :, GS ^
 
 	// Presenter is how a slip is held out and taken back: "custom" (GS e, DLE EOT
 	// 20, GS E0, FS C0), "citizen" (GS R, DLE EOT 4 bit 6), or "" for none.
@@ -35,7 +37,7 @@ func Models() map[string]func() Model {
 // TMT20II is an Epson TM-T20II with 80 mm paper.
 func TMT20II() Model {
 	return Model{
-		Name: "TM-T20II", Dots: 576, Glyphs: true, QR: true, Process: true, Clears: true, Auto: true, Cutter: true, Recover: true,
+		Maker: "EPSON", Name: "TM-T20II", Dots: 576, Glyphs: true, QR: true, Process: true, Clears: true, Auto: true, Cutter: true, Recover: true, Macros: true,
 		Pages: map[byte]*charmap.Charmap{
 			0: charmap.CodePage437, 2: charmap.CodePage850, 16: charmap.Windows1252, 17: charmap.CodePage866,
 			18: charmap.CodePage852, 19: charmap.CodePage858, 45: charmap.Windows1250, 46: charmap.Windows1251,
@@ -65,7 +67,7 @@ func TMT88III() Model {
 // no more.
 func Clone58() Model {
 	return Model{
-		Name: "POS-58", Dots: 384,
+		Maker: "POS", Name: "POS-58", Dots: 384,
 		Pages: map[byte]*charmap.Charmap{
 			0: charmap.CodePage437, 16: charmap.Windows1252, 17: charmap.CodePage866, 59: charmap.CodePage866,
 			73: charmap.Windows1251, 91: charmap.Windows1254,
@@ -77,7 +79,7 @@ func Clone58() Model {
 // of its own, text and pictures.
 func CustomKPM() Model {
 	return Model{
-		Name: "KPM216H", Dots: 640, Glyphs: true, Cutter: true, Presenter: "custom", StepMM: 0.625,
+		Maker: "CUSTOM", Name: "KPM216H", Dots: 640, Glyphs: true, Cutter: true, Macros: true, Presenter: "custom", StepMM: 0.625,
 		Pages: map[byte]*charmap.Charmap{
 			0: charmap.CodePage437, 2: charmap.CodePage850, 16: charmap.Windows1252, 17: charmap.CodePage866, 19: charmap.CodePage858,
 		},
@@ -94,6 +96,7 @@ func CustomVKP() Model {
 // PPU700 is a Citizen PPU-700: the cut presents, GS R takes back.
 func PPU700() Model {
 	m := CustomKPM()
+	m.Maker = "CITIZEN"
 	m.Name, m.Dots, m.Presenter, m.StepMM, m.Recover = "PPU-700", 576, "citizen", 0, true
 	return m
 }

@@ -153,6 +153,13 @@ func (p *Paper) SetRoll(mm int) {
 	p.ask(func(m *machine) { m.roll = mm * dots.PerMM })
 }
 
+// Ended reports whether the paper is out.
+func (p *Paper) Ended() bool {
+	ended := false
+	p.ask(func(m *machine) { ended = m.paper == printer.PaperOut })
+	return ended
+}
+
 // Cover opens or closes the cover.
 func (p *Paper) Cover(open bool) { p.ask(func(m *machine) { m.cover = open }) }
 
@@ -214,6 +221,15 @@ func (p *Paper) Hanging() string {
 // PowerCycle switches the printer off and on: what it had received is gone, what
 // was printed hangs where it hung.
 func (p *Paper) PowerCycle() { p.ask((*machine).restart) }
+
+// Outage takes the power away for a while, as a person at the switch does: what
+// comes down the line meanwhile is lost.
+func (p *Paper) Outage(d time.Duration) { p.ask(func(m *machine) { m.outage(d) }) }
+
+// OutageAfter is an Outage as soon as so many bytes more have come down the line.
+func (p *Paper) OutageAfter(bytes int, d time.Duration) {
+	p.ask(func(m *machine) { m.fuse, m.fused = bytes, d })
+}
 
 // Mute keeps the printer from answering. It goes on printing.
 func (p *Paper) Mute(on bool) { p.ask(func(m *machine) { m.muted = on }) }
