@@ -97,7 +97,7 @@ var dwellings = []home{
 	{"net/http", []string{"offline/bus", "cmd/bus", "drivers/printer/document"}, []string{"cmd"}}, // the one line out, who answers it, and IPP
 
 	{"github.com/digitorus/timestamp", []string{"cmd/bus/msglog"}, nil}, // RFC 3161
-	{"filippo.io/age", []string{"device/request", "device/provision", "device", "cmd/bus", "cmd/kioskctl"}, nil},
+	{"filippo.io/age", []string{"device/request", "device/provision", "device", "cmd/bus", "cmd/kioskctl", "cmd/kiosksim/fleet"}, nil},
 	{"github.com/fxamacker/cbor/v2", []string{"device/request"}, nil},
 	{"github.com/go-jose/go-jose/v4", []string{"device/request"}, nil},
 	{"github.com/gowebpki/jcs", []string{"device/request"}, nil},
