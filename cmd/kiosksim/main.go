@@ -25,6 +25,7 @@ type commands struct {
 	Approve approveCommand `cmd:"" help:"Approve what the test person's phone asks."`
 	Refuse  refuseCommand  `cmd:"" help:"Refuse what the test person's phone asks."`
 	Fleet   fleetCommand   `cmd:"" help:"Put a bus under the load of many kiosks and print what it takes."`
+	Crew    crewCommand    `cmd:"" hidden:"" name:"fleet-kiosks" help:"Be kiosks of a fleet."`
 	Bench   benchCommand   `cmd:"" help:"Measure the kiosk's start, memory and idle load; print JSON."`
 }
 
