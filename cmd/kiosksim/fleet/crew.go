@@ -213,6 +213,9 @@ func (c *crew) put(ctx context.Context, p *post, class offline.Class) (id string
 		return "", err
 	}
 	item := offline.Item{ID: string(d.ID), Stream: strconv.FormatUint(d.MonoSeq%streams, 10), Class: class, Body: body}
+	if c.Waits && class == offline.Waiting { // a citizen who stands there now is none of the backlog's
+		item.Stream = item.ID
+	}
 	if err := p.queue.Put(ctx, item); err != nil {
 		return "", err
 	}

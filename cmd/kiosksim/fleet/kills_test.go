@@ -275,7 +275,7 @@ func (s *siege) unlogged(byID map[string]effect) (why []string) {
 	s.t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.bus.dir, server.MessageFolder, "2*.jsonl"))
 	must(s.t, err)
-	answered := map[string]bool{}
+	answered := map[string]int{}
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		must(s.t, err)
@@ -288,15 +288,21 @@ func (s *siege) unlogged(byID map[string]effect) (why []string) {
 			}
 			must(s.t, json.Unmarshal([]byte(line), &l))
 			if l.Entry.Status == 200 || l.Entry.Status == 201 {
-				answered[l.Entry.Submission] = true
+				answered[l.Entry.Submission]++
 			}
 		}
 	}
+	again := 0
 	for id := range byID {
-		if !answered[id] {
+		switch answered[id] {
+		case 0:
 			why = append(why, id+" took effect, and the message log knows of no answer")
+		case 1:
+		default:
+			again++
 		}
 	}
+	s.t.Logf("%d of %d were answered more than once: their first answer was lost", again, len(byID))
 	return why
 }
 

@@ -177,22 +177,34 @@ func (b *Bus) VerifyLog(ctx context.Context) error {
 }
 
 // decided returns when everything accepted is decided.
-func (b *Bus) decided(ctx context.Context, within time.Duration) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
+func (b *Bus) decided(ctx context.Context, within time.Duration) (last Status, err error) {
+	limit := time.NewTimer(within)
+	defer limit.Stop()
 	tick := time.NewTicker(10 * look)
 	defer tick.Stop()
 	for {
-		s, err := b.Status(ctx)
-		if err != nil || s.Effects >= s.Accepted {
-			return s, err
+		if last, err = b.Status(ctx); err != nil || last.Effects >= last.Accepted {
+			return last, err
 		}
 		select {
 		case <-ctx.Done():
-			return s, fmt.Errorf("%d of %d decided: %w", s.Effects, s.Accepted, ctx.Err())
+			return last, context.Cause(ctx)
+		case <-limit.C:
+			return last, fmt.Errorf("%d of %d decided after %s; bus: %s", last.Effects, last.Accepted, within, b.complaint())
 		case <-tick.C:
 		}
 	}
+}
+
+// complaint is the last error in the bus's log.
+func (b *Bus) complaint() (last []byte) {
+	log, _ := os.ReadFile(filepath.Join(b.dir, "bus.log")) // without it nothing is known
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(`"level":"ERROR"`)) {
+			last = bytes.TrimSpace(line)
+		}
+	}
+	return last
 }
 
 // command runs a short command of the bus to its end and returns what it prints.
