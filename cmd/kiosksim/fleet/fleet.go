@@ -35,7 +35,6 @@ type kiosk struct {
 	*provision.Station
 	line  *bus.Client
 	login request.Proof // of its only citizen; zero when the bus doesn't ask for one
-	seq   uint64        // of its newest request
 }
 
 // names of stations.
