@@ -71,6 +71,17 @@ var sources = []source{
 		{name: "queue.written_per_byte_2k", bench: "BenchmarkCommit/size=2048/producers=1", metric: "written/byte", unit: "bytes"},
 		{name: "queue.written_per_byte_2k_x8", bench: "BenchmarkCommit/size=2048/producers=8", metric: "written/byte", unit: "bytes"},
 	}},
+	{"./cmd/kiosksim/fleet", "^BenchmarkLoad$", []want{
+		{
+			name: "bus.submissions_per_s", bench: "BenchmarkLoad", metric: "submissions/s", unit: "1/s",
+			peer: "a file, appended to and synced", peerMetric: "raw/s",
+		},
+		{name: "bus.of_raw_sync", bench: "BenchmarkLoad", metric: "of-raw", unit: "ratio"},
+		{name: "bus.accepted_per_s_of_300", bench: "BenchmarkLoad", metric: "kept-up/s", unit: "1/s"},
+		{name: "bus.p99_ms", bench: "BenchmarkLoad", metric: "p99-ms", unit: "ms"}, // of these
+		{name: "bus.failed_percent", bench: "BenchmarkLoad", metric: "failed-%", unit: "%"},
+		{name: "bus.cpu_ms", bench: "BenchmarkLoad", metric: "bus-cpu-ms", unit: "ms"}, // for one, with its decision
+	}},
 	{"./offline/courier", "^BenchmarkFleet$", []want{
 		{name: "fleet.drain_of_ideal", bench: "BenchmarkFleet", metric: "of-ideal", unit: "of ideal"},
 		{name: "fleet.rejects_percent", bench: "BenchmarkFleet", metric: "rejects-%", unit: "%"},

@@ -1,10 +1,10 @@
-// Command crash runs the gates of the queue in their long form and writes what
-// they found as one flat JSON object, controls included:
+// Command crash runs the gates of the queue and of the line in their long form and
+// writes what they found as one flat JSON object, controls included:
 //
 //	"3.replay": {"cycles": 8000, "violations": 0, "promises": 960}
 //
-// A gate is a test called TestGate... below offline/queue that says its result
-// by the attribute "crash". It also prints a report of one page. A gate that is
+// A gate is a test called TestGate... in one of the packages below that says its
+// result by the attribute "crash". It also prints a report of one page. A gate that is
 // violated, blocked or silent fails the run, and so does a control that holds.
 package main
 
@@ -45,7 +45,7 @@ func run(ctx context.Context, out, scale, gates string, within time.Duration, wa
 	ctx, cancel := context.WithTimeout(ctx, within+time.Minute)
 	defer cancel()
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-p=1", "-run="+gates, "-timeout="+within.String(), "./offline/queue/...")
+	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-p=1", "-run="+gates, "-timeout="+within.String(), "./offline/queue/...", "./cmd/kiosksim/fleet")
 	cmd.Env = append(os.Environ(), "KOSK_CRASH="+scale)
 	cmd.Stderr = os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

@@ -16,21 +16,25 @@ type stationCommand struct {
 
 type stationAdd struct {
 	folder
-	Name string `arg:"" help:"Name of the station: letters a-z, A-Z, digits, - . ="`
+	Names []string `arg:"" name:"name" help:"Name of the station, or several: letters a-z, A-Z, digits, - . ="`
 }
 
-// Run prints the one-time code, alone on its line.
+// Run prints the one-time codes, each alone on its line.
 func (c stationAdd) Run(out io.Writer) error {
 	reg, err := registry.Open(c.Dir)
 	if err != nil {
 		return err
 	}
-	code, err := reg.Add(c.Name, time.Now())
-	if err != nil {
-		return err
+	for _, name := range c.Names {
+		code, err := reg.Add(name, time.Now())
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(out, code); err != nil {
+			return err
+		}
 	}
-	_, err = fmt.Fprintln(out, code)
-	return err
+	return nil
 }
 
 type stationRm struct {

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"kosk/cmd/kiosksim/fleet"
 	"kosk/cmd/kiosksim/rig"
 	"kosk/cmd/kiosksim/stage"
 	"kosk/cmd/kiosksim/visit"
@@ -83,7 +81,7 @@ func median(v []float64) float64 {
 
 // idleLoad is the share of one processor that a process takes, in per cent.
 func idleLoad(ctx context.Context, pid int) (float64, error) {
-	before, err := cpuTime(pid)
+	before, err := fleet.CPUTime(pid)
 	if err != nil {
 		return 0, err
 	}
@@ -93,25 +91,6 @@ func idleLoad(ctx context.Context, pid int) (float64, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	after, err := cpuTime(pid)
+	after, err := fleet.CPUTime(pid)
 	return 100 * float64(after-before) / float64(time.Since(began)), err
-}
-
-// ticks is the kernel's clock for process times: USER_HZ, proc(5).
-const ticks = 100
-
-// cpuTime is what a process has used, user and system.
-func cpuTime(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest) // from field 3, state, on: proc(5)
-	if len(f) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
-	}
-	user, _ := strconv.Atoi(f[11])
-	system, _ := strconv.Atoi(f[12])
-	return time.Duration(user+system) * time.Second / ticks, nil
 }

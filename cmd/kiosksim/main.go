@@ -24,6 +24,8 @@ type commands struct {
 	Line    lineCommand    `cmd:"" help:"Cut or restore the running kiosk's line to the bus."`
 	Approve approveCommand `cmd:"" help:"Approve what the test person's phone asks."`
 	Refuse  refuseCommand  `cmd:"" help:"Refuse what the test person's phone asks."`
+	Fleet   fleetCommand   `cmd:"" help:"Put a bus under the load of many kiosks and print what it takes."`
+	Crew    crewCommand    `cmd:"" hidden:"" name:"fleet-kiosks" help:"Be kiosks of a fleet."`
 	Bench   benchCommand   `cmd:"" help:"Measure the kiosk's start, memory and idle load; print JSON."`
 }
 

@@ -126,15 +126,40 @@ func (s *Server) runWork(ctx context.Context) {
 		case <-s.work.ready:
 		}
 		for _, id := range s.work.take() {
-			jobs.Go(func() {
-				defer s.work.done(id)
-				if err := s.perform(ctx, id, tokens); err != nil && ctx.Err() == nil {
-					s.Log.Error("work failed", "id", id, "err", err)
-					if errors.Is(err, ledger.ErrUnknown) {
-						s.fail(err)
-					}
-				}
-			})
+			jobs.Go(func() { s.carryOut(ctx, id, tokens) })
+		}
+	}
+}
+
+// Pauses before a job is tried again.
+const (
+	firstRest   = 100 * time.Millisecond
+	longestRest = 10 * time.Second
+)
+
+// carryOut performs a job. A ledger that could not be asked may answer the next
+// time: without that, the request would stay undecided until the next start.
+func (s *Server) carryOut(ctx context.Context, id string, tokens chan struct{}) {
+	defer s.work.done(id)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for rest := firstRest; ; rest = min(2*rest, longestRest) {
+		err := s.perform(ctx, id, tokens)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		s.Log.Error("work failed", "id", id, "err", err)
+		if errors.Is(err, ledger.ErrUnknown) {
+			s.fail(err)
+		}
+		if !errors.Is(err, ledger.ErrUnavailable) {
+			return
+		}
+		timer.Reset(rest)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
 		}
 	}
 }
