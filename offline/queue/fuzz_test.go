@@ -103,11 +103,11 @@ func FuzzOpen(f *testing.F) {
 	whole, err := os.ReadFile(path)
 	must(f, err)
 	files := [][]byte{fresh(f), whole}
-	f.Add(false, uint16(2), uint16(8), byte(1), uint64(leafFlag), uint16(0), uint16(40), byte(7), uint64(3))     // no list of free pages
-	f.Add(false, uint16(1), uint16(48), byte(7), uint64(0), uint16(0), uint16(48), byte(7), uint64(0))           // the list is a meta page
+	f.Add(false, uint16(2), uint16(8), byte(1), uint64(leafFlag), uint16(0), uint16(40), byte(7), uint64(3))      // no list of free pages
+	f.Add(false, uint16(1), uint16(48), byte(7), uint64(0), uint16(0), uint16(48), byte(7), uint64(0))            // the list is a meta page
 	f.Add(false, uint16(4), uint16(10), byte(1), uint64(manyFree), uint16(4), uint16(16), byte(7), uint64(1<<60)) // a list of very many
-	f.Add(false, uint16(4), uint16(16), byte(7), uint64(3), uint16(4), uint16(10), byte(1), uint64(1))           // the list names a page of the tree
-	f.Add(true, uint16(0), uint16(8), byte(1), uint64(0), uint16(0), uint16(64), byte(7), uint64(1<<40))         // a meta page that only bbolt believes
+	f.Add(false, uint16(4), uint16(16), byte(7), uint64(3), uint16(4), uint16(10), byte(1), uint64(1))            // the list names a page of the tree
+	f.Add(true, uint16(0), uint16(8), byte(1), uint64(0), uint16(0), uint16(64), byte(7), uint64(1<<40))          // a meta page that only bbolt believes
 	f.Add(true, uint16(9), uint16(8), byte(1), uint64(branchFlag), uint16(9), uint16(10), byte(1), uint64(0))
 	f.Fuzz(func(t *testing.T, used bool, page1, at1 uint16, width1 byte, value1 uint64, page2, at2 uint16, width2 byte, value2 uint64) {
 		b := bytes.Clone(files[0])

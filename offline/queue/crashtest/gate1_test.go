@@ -16,6 +16,7 @@ import (
 	"kosk/offline/bus"
 	"kosk/offline/bus/bustest"
 	"kosk/offline/queue"
+	"kosk/offline/queue/gatetest"
 )
 
 // timeouts is the share of submissions that the bus applies and never answers.
@@ -155,7 +156,7 @@ func TestGate1KillingTheKioskLosesAndDoublesNothing(t *testing.T) {
 	const lanes = 2
 	all := make([]*lane, lanes)
 	ends := make(chan error, lanes)
-	cycles := scale(40, 10_000)
+	cycles := gatetest.Scale(40, 10_000)
 	for i := range lanes {
 		all[i] = newLane(t, "", uint64(i))
 		go func() { ends <- all[i].live(t.Context(), (cycles+lanes-1)/lanes) }()
@@ -174,7 +175,7 @@ func TestGate1KillingTheKioskLosesAndDoublesNothing(t *testing.T) {
 		submits += l.bus.Calls(bustest.Submit)
 	}
 	t.Logf("%d effects by %d submissions, %d questions by id", effects, submits, all[0].bus.Calls(bustest.Status)+all[1].bus.Calls(bustest.Status))
-	tell(t, result{Gate: gate, Cycles: cycles, Violations: len(why), Promises: promised}, why)
+	gatetest.Tell(t, gatetest.Result{Gate: gate, Cycles: cycles, Violations: len(why), Promises: promised}, why)
 }
 
 func TestGate1NoticesAKioskThatLies(t *testing.T) {
@@ -188,7 +189,7 @@ func TestGate1NoticesAKioskThatLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLane(t, c.lie, 7)
-			cycles := scale(15, 100)
+			cycles := gatetest.Scale(15, 100)
 			must(t, l.live(t.Context(), min(cycles, 200)))
 			why := l.broken()
 			for _, w := range why {
@@ -196,7 +197,7 @@ func TestGate1NoticesAKioskThatLies(t *testing.T) {
 					t.Errorf("another violation: %s", w)
 				}
 			}
-			tell(t, result{Gate: "1.kill.control." + name, Cycles: cycles, Violations: len(why), Promises: len(l.promises.stored), Control: true}, why)
+			gatetest.Tell(t, gatetest.Result{Gate: "1.kill.control." + name, Cycles: cycles, Violations: len(why), Promises: len(l.promises.stored), Control: true}, why)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"kosk/offline/queue"
+	"kosk/offline/queue/gatetest"
 )
 
 // A phase is what a queue does beside its daily work.
@@ -38,7 +39,7 @@ func TestGate7ACutWhileOpeningKeepsEveryPromise(t *testing.T) {
 			name += ".control." + ph.control
 		}
 		t.Run(name, func(t *testing.T) {
-			states := scale(50, 2000)
+			states := gatetest.Scale(50, 2000)
 			if ph.control != "" {
 				states = max(100, states/10)
 			}
@@ -56,7 +57,7 @@ func TestGate7ACutWhileOpeningKeepsEveryPromise(t *testing.T) {
 			if ph.compacts && ph.control == "" && d.renames == 0 {
 				t.Error("nothing was compacted")
 			}
-			tell(t, result{Gate: name, Cycles: out.states, Violations: out.violations, Promises: out.promises, Control: ph.control != "", least: 1}, out.why)
+			gatetest.Tell(t, gatetest.Result{Gate: name, Cycles: out.states, Violations: out.violations, Promises: out.promises, Control: ph.control != "", Least: 1}, out.why)
 		})
 	}
 }
