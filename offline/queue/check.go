@@ -99,8 +99,10 @@ func checkPages(r io.ReaderAt, size int64) error {
 	if err != nil {
 		return err
 	}
-	if metas[0].odd != nil {
-		return metas[0].odd
+	for _, m := range metas { // of the older one bbolt believes the page size
+		if m.odd != nil {
+			return m.odd
+		}
 	}
 	w := &walk{r: r}
 	if err := w.from(metas[0], size); err != nil {

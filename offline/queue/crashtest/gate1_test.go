@@ -29,6 +29,7 @@ type lane struct {
 	kiosk    order
 	promises *promises
 	dice     *rand.Rand
+	longer   int // every so many cycles a life is of a second
 }
 
 func newLane(t *testing.T, l lie, seed uint64) *lane {
@@ -37,7 +38,7 @@ func newLane(t *testing.T, l lie, seed uint64) *lane {
 	a, err := addressOf(t.Context(), b)
 	must(t, err)
 	return &lane{
-		bus: b, promises: newPromises(), dice: rand.New(rand.NewPCG(1, seed)),
+		bus: b, longer: 100, promises: newPromises(), dice: rand.New(rand.NewPCG(1, seed)),
 		kiosk: order{Path: filepath.Join(t.TempDir(), "queue"), Options: kioskLimit, Bus: a, Lie: l},
 	}
 }
@@ -68,14 +69,14 @@ func addressOf(ctx context.Context, b *bustest.Bus) (*address, error) {
 	return a, err
 }
 
-// live kills the kiosk so many times, 1 to 40 ms after its first word. Every
-// hundredth life is longer, so that it tries again what it tried itself.
+// live kills the kiosk so many times, 1 to 40 ms after its first word. Some
+// lives are longer, so that it tries again what it tried itself.
 func (l *lane) live(ctx context.Context, cycles int) error {
 	l.bus.Chance(timeouts, bustest.ApplyAndHang)
 	for cycle := range cycles {
 		l.kiosk.From = cycle * perCycle
 		life := time.Millisecond + time.Duration(l.dice.Int64N(int64(39*time.Millisecond)))
-		if cycle%100 == 99 {
+		if cycle%l.longer == l.longer-1 {
 			life = time.Second
 		}
 		if err := l.promises.watch(ctx, l.kiosk, nil, killAfter(life)); err != nil {
@@ -156,7 +157,7 @@ func TestGate1KillingTheKioskLosesAndDoublesNothing(t *testing.T) {
 	const lanes = 2
 	all := make([]*lane, lanes)
 	ends := make(chan error, lanes)
-	cycles := gatetest.Scale(40, 10_000)
+	cycles := gatetest.Scale(20, 10_000)
 	for i := range lanes {
 		all[i] = newLane(t, "", uint64(i))
 		go func() { ends <- all[i].live(t.Context(), (cycles+lanes-1)/lanes) }()
@@ -188,7 +189,9 @@ func TestGate1NoticesAKioskThatLies(t *testing.T) {
 		"streams-mixed":         {lieStreams, "of its stream"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newLane(t, c.lie, 7)
+			l.longer = 5
 			cycles := gatetest.Scale(15, 100)
 			must(t, l.live(t.Context(), min(cycles, 200)))
 			why := l.broken()

@@ -38,6 +38,7 @@ func TestGate4AnyFailingCallKeepsEveryPromise(t *testing.T) {
 	const puts = 4
 	for _, i := range injections {
 		t.Run(i.name, func(t *testing.T) {
+			t.Parallel() // strace is slow, and waits
 			r, why := i.run(t, order{Puts: puts, Options: cutLimit}, min(17, gatetest.Scale(17, 1)))
 			r.Gate = gate + "." + i.name
 			gatetest.Tell(t, r, why)
@@ -57,7 +58,7 @@ func (i injection) run(t *testing.T, o order, step int) (r gatetest.Result, why 
 	t.Helper()
 	for _, old := range []bool{false, true} {
 		for n := 1; ; n += step {
-			dir := t.TempDir()
+			dir := memoryFolder(t)
 			o.Path = filepath.Join(dir, "queue")
 			p := newPromises()
 			if old {

@@ -106,6 +106,9 @@ func (o order) serve() error {
 			all.Go(func() { ends <- o.citizens(ctx, q, w) })
 		}
 	}
+	if s, err := q.Stats(); err == nil && s.Queued >= mostQueued {
+		say("=") // it may take long until there is room for a promise
+	}
 	err = <-ends
 	cancel()
 	all.Wait()
