@@ -90,11 +90,15 @@ func (l *lane) live(ctx context.Context, cycles int) error {
 		}
 	}
 	l.bus.Chance(0, "")
+	// On a busy machine answers come too late, and a kiosk waits longer and longer
+	// then: a new one comes at once.
 	l.kiosk.Drain = true
-	if err := l.promises.watch(ctx, l.kiosk, nil, nil); err != nil || !l.promises.ended {
-		return fmt.Errorf("the kiosk can't deliver what it holds: %w, %q", err, l.promises.complaints)
+	for range 20 {
+		if err := l.promises.watch(ctx, l.kiosk, nil, killAfter(5*time.Second)); err != nil || l.promises.ended {
+			return err
+		}
 	}
-	return nil
+	return fmt.Errorf("the kiosk can't deliver what it holds: %q", l.promises.complaints)
 }
 
 // lost returns what the kiosk has promised, and neither the bus nor the queue has.
@@ -194,13 +198,14 @@ func TestGate1NoticesAKioskThatLies(t *testing.T) {
 			l.longer = 5
 			cycles := gatetest.Scale(15, 100)
 			must(t, l.live(t.Context(), min(cycles, 200)))
+			t.Logf("%d effects by %d submissions", len(l.bus.Applied()), l.bus.Calls(bustest.Submit))
 			why := l.broken()
 			for _, w := range why {
 				if !strings.Contains(w, c.word) {
 					t.Errorf("another violation: %s", w)
 				}
 			}
-			gatetest.Tell(t, gatetest.Result{Gate: "1.kill.control." + name, Cycles: cycles, Violations: len(why), Promises: len(l.promises.stored), Control: true}, why)
+			gatetest.Tell(t, gatetest.Result{Gate: "1.kill.control." + name, Cycles: cycles, Violations: len(why), Promises: len(l.promises.stored), Control: true, Least: 1}, why)
 		})
 	}
 }

@@ -166,11 +166,11 @@ func waitFor(ctx context.Context, q *queue.Queue, ready func(queue.Stats) bool) 
 // remembers none: what a courier must never do.
 type forgetful struct{ *bus.Client }
 
-func (f forgetful) Submit(ctx context.Context, id string, body []byte) ([]byte, error) {
+func (f forgetful) Send(ctx context.Context, id, trace string, body []byte) ([]byte, offline.Pace, error) {
 	var b [8]byte
 	rand.Read(b[:])
 	salt := binary.LittleEndian.Uint64(b[:]) % maxSalt
-	return f.Client.Submit(ctx, fmt.Sprintf("%s%06d%s", id[:8], salt, id[14:]), body)
+	return f.Client.Send(ctx, fmt.Sprintf("%s%06d%s", id[:8], salt, id[14:]), trace, body)
 }
 
 func (f forgetful) Status(context.Context, string) (offline.Progress, error) {
