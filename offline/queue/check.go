@@ -267,7 +267,7 @@ func (w *walk) branch(id uint64, page []byte, b bounds, depth int) error {
 		at := pageHeaderSize + i*elementSize
 		pos, ksize := binary.NativeEndian.Uint32(page[at:]), binary.NativeEndian.Uint32(page[at+4:])
 		key, ok := cut(page, at, pos, ksize)
-		if !ok || !b.holds(key) || i > 0 && bytes.Compare(keys[i-1], key) >= 0 {
+		if !ok || ksize == 0 || !b.holds(key) || i > 0 && bytes.Compare(keys[i-1], key) >= 0 {
 			return damage("branch %d: key %d", id, i)
 		}
 		keys[i] = key
