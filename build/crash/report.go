@@ -14,7 +14,7 @@ import (
 )
 
 // expected are the gates that must be heard of, with or without a control.
-var expected = []string{"1.", "2.", "3.", "4.", "5.", "7.", "10."}
+var expected = []string{"1.", "2.", "3.", "4.", "5.", "6.", "7.", "8.", "9.", "10."}
 
 // A result is what a gate, or a control of one, has found.
 type result struct {
@@ -22,6 +22,7 @@ type result struct {
 	Violations int    `json:"violations"`
 	Control    bool   `json:"control,omitempty"`  // it breaks a promise, and must be violated
 	Promises   int    `json:"promises,omitempty"` // acknowledgements that were held against the queue
+	Figure     string `json:"figure,omitempty"`   // what was measured
 	Blocked    string `json:"blocked,omitempty"`  // why it could not be run
 }
 
@@ -134,7 +135,7 @@ func (f *found) report(w io.Writer, took time.Duration) error {
 		}
 		for _, name := range slices.Sorted(maps.Keys(f.results)) {
 			if r := f.results[name]; r.Control == control {
-				_, e := fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\n", name, r.Cycles, r.Promises, r.Violations, r.verdict())
+				_, e := fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\n", name, r.Cycles, r.Promises, r.Violations, strings.TrimSuffix(r.verdict()+"; "+r.Figure, "; "))
 				err = errors.Join(err, e)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 // the code that delivers needn't doubt what it reads. The rules are:
 //   - an item is a header, and all the parts of the body that the header names;
 //   - a parked reason has its item; no id is there twice;
+//   - the numbers that are still to be given lie above all that are;
 //   - there is nothing else.
 //
 // sealed counts the notes whose key is not to be had.
@@ -54,7 +55,15 @@ func audit(tx *bolt.Tx, k *keys) (x *index, sealed int, err error) {
 	if n := tx.Bucket(parkedBucket).Stats().KeyN; n != parked {
 		return nil, 0, damage("%d reasons for %d parked items", n, parked)
 	}
-	return x, sealed, auditReceipts(tx, x)
+	if err := auditReceipts(tx, x); err != nil {
+		return nil, 0, err
+	}
+	for _, n := range x.ids {
+		if given := tx.Bucket(itemBucket).Sequence(); n.seq > given {
+			return nil, 0, damage("item %d: only %d numbers were given", n.seq, given)
+		}
+	}
+	return x, sealed, nil
 }
 
 func auditReceipts(tx *bolt.Tx, x *index) error {

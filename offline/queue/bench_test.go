@@ -2,8 +2,10 @@ package queue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -17,47 +19,84 @@ import (
 )
 
 // BenchmarkPut measures puts of a queue that has been in use, against a plain
-// file that is appended to and synced, in turns within one run, because disks are
-// shared and moods change. "of-raw" is the queue's speed as a share of the
-// file's, in the median turn: bbolt syncs twice a commit. Producers that are
-// many share the file's syncs too.
+// file that is appended to and synced: see ofRaw. Producers that are many share
+// the file's syncs too.
 func BenchmarkPut(b *testing.B) {
-	for _, c := range []struct{ size, producers int }{{2048, 1}, {2048, 8}, {65536, 1}} {
+	for _, c := range loads {
 		b.Run(fmt.Sprintf("size=%d/producers=%d", c.size, c.producers), func(b *testing.B) {
-			benchmarkPut(b, c.size, c.producers)
+			var s speed
+			b.SetBytes(int64(c.size))
+			for b.Loop() {
+				s = ofRaw(b, c, 600, 0)
+			}
+			b.ReportMetric(s.ours, "puts/s")
+			b.ReportMetric(s.theirs, "raw/s")
+			b.ReportMetric(s.share(50), "of-raw")
+			b.ReportMetric(s.share(25), "of-raw-p25")
+			b.ReportMetric(s.share(75), "of-raw-p75")
 		})
 	}
 }
 
-func benchmarkPut(b *testing.B, size, producers int) {
-	const turn, rounds = 64, 40
-	q, _ := running(b, filepath.Join(b.TempDir(), "queue"), Options{MaxSize: 256 << 20})
-	raw := newRaw(b, size)
-	used := worn(b, q, size)
+// A load is a way to put, and what gate 8 asks of it.
+type load struct {
+	size, producers int
+	least           float64 // share of the raw file's speed
+	written         float64 // bytes on the disk for each byte, at most
+}
+
+var loads = []load{{2048, 1, 0.35, 16}, {2048, 8, 0.40, 6}, {65536, 1, 0.50, 1.6}}
+
+// A speed is that of a queue beside that of a file.
+type speed struct {
+	ours, theirs float64   // puts a second
+	shares       []float64 // ours of theirs, turn by turn, in ascending order
+}
+
+func (s speed) share(percent int) float64 { return s.shares[(len(s.shares)-1)*percent/100] }
+
+// ofRaw lets the queue and the file put in short turns, one after the other,
+// because disks are shared and their moods change from one millisecond to the
+// next. Whoever is first in one turn is second in the next. After each put come so many
+// commits more: a control.
+func ofRaw(tb testing.TB, l load, turns, more int) speed {
+	const turn = 4 // puts of each producer
+	q, stop := running(tb, filepath.Join(tb.TempDir(), "queue"), Options{MaxSize: 256 << 20})
+	defer stop()
+	raw := newRaw(tb, l.size)
 	var n atomic.Int64
-	n.Store(int64(used))
-	body := bytes.Repeat([]byte{1}, size)
+	n.Store(int64(worn(tb, q, l.size)))
+	body := bytes.Repeat([]byte{1}, l.size)
 	put := func() error {
 		i := int(n.Add(1))
-		return q.Put(b.Context(), offline.Item{ID: id(i), Stream: fmt.Sprint(i), Body: body})
+		err := q.Put(tb.Context(), offline.Item{ID: id(i), Stream: fmt.Sprint(i), Body: body})
+		for range more {
+			err = errors.Join(err, q.Sending(tb.Context(), id(i)))
+		}
+		return err
 	}
+	var s speed
 	var ours, theirs time.Duration
-	var ratios []float64
-	b.SetBytes(int64(size))
-	for b.Loop() {
-		ours, theirs, ratios = 0, 0, nil
-		for range rounds {
-			from := int(n.Load())
-			mine := race(b, producers, turn, put)
-			his := race(b, producers, turn, raw.append)
-			ours, theirs, ratios = ours+mine, theirs+his, append(ratios, his.Seconds()/mine.Seconds())
-			finish(b, q, from+1, int(n.Load()))
+	from := int(n.Load())
+	for t := range turns {
+		var mine, his time.Duration
+		if t%2 == 0 {
+			mine = race(tb, l.producers, turn, put)
+		}
+		his = race(tb, l.producers, turn, raw.append)
+		if t%2 == 1 {
+			mine = race(tb, l.producers, turn, put)
+		}
+		ours, theirs, s.shares = ours+mine, theirs+his, append(s.shares, his.Seconds()/mine.Seconds())
+		if t%16 == 15 {
+			finish(tb, q, from+1, int(n.Load()))
+			from = int(n.Load())
 		}
 	}
-	slices.Sort(ratios)
-	b.ReportMetric(turn*rounds/ours.Seconds(), "puts/s")
-	b.ReportMetric(turn*rounds/theirs.Seconds(), "raw/s")
-	b.ReportMetric(ratios[rounds/2], "of-raw")
+	slices.Sort(s.shares)
+	puts := float64(turns * turn * l.producers)
+	s.ours, s.theirs = puts/ours.Seconds(), puts/theirs.Seconds()
+	return s
 }
 
 // worn has as much go through the queue as leaves pages free, and leaves a
@@ -96,11 +135,14 @@ func finish(tb testing.TB, q *Queue, first, last int) {
 
 // BenchmarkCommit counts what commits cost the disk: see traced.
 func BenchmarkCommit(b *testing.B) {
-	for _, c := range []struct{ size, producers int }{{2048, 1}, {2048, 8}, {65536, 1}} {
+	for _, c := range loads {
 		b.Run(fmt.Sprintf("size=%d/producers=%d", c.size, c.producers), func(b *testing.B) {
+			if _, err := exec.LookPath("strace"); err != nil {
+				b.Skip(err)
+			}
 			var cost cost
 			for b.Loop() {
-				cost = traced(b, c.size, c.producers)
+				cost = traced(b, c, "")
 			}
 			b.ReportMetric(cost.syncs, "syncs/commit")
 			b.ReportMetric(cost.written, "written/byte")
@@ -108,15 +150,15 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// race has the producers do the work together, turn times in all.
-func race(b *testing.B, producers, turn int, do func() error) time.Duration {
+// race has the producers do the work, each so many times.
+func race(tb testing.TB, producers, times int, do func() error) time.Duration {
 	start := time.Now()
 	var wg sync.WaitGroup
 	for range producers {
 		wg.Go(func() {
-			for range turn / producers {
+			for range times {
 				if err := do(); err != nil {
-					b.Error(err)
+					tb.Error(err)
 				}
 			}
 		})
@@ -135,10 +177,10 @@ type raw struct {
 	busy    bool
 }
 
-func newRaw(b *testing.B, size int) *raw {
-	f, err := os.Create(filepath.Join(b.TempDir(), "raw"))
-	must(b, err)
-	b.Cleanup(func() { f.Close() })
+func newRaw(tb testing.TB, size int) *raw {
+	f, err := os.Create(filepath.Join(tb.TempDir(), "raw"))
+	must(tb, err)
+	tb.Cleanup(func() { f.Close() })
 	return &raw{file: f, body: bytes.Repeat([]byte{1}, size)}
 }
 

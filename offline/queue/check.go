@@ -19,7 +19,9 @@ import (
 // its own where nobody can recover, or follows a loop of pages until the stack ends. So
 // an existing file is read first, page by page, without a map, and everything
 // that bbolt will follow is followed here with bounds. The rules are:
-//   - at least one meta page is whole, and the newest whole one counts;
+//   - at least one meta page is whole, and the newest whole one counts; one that
+//     bbolt would take for whole is whole in every other respect too;
+//   - where there is a list of free pages, it is one, and names no page of the tree;
 //   - every page reached lies below the high-water mark and in the file, says
 //     its own number, and is reached once;
 //   - every element lies in its page; keys ascend, within the bounds that the
@@ -38,6 +40,8 @@ const (
 	branchFlag       = 0x01
 	leafFlag         = 0x02
 	metaFlag         = 0x04
+	freelistFlag     = 0x10
+	manyFree         = 0xFFFF // as a count: the first entry is the count
 	bucketFlag       = 0x01
 	bucketHeaderSize = 16
 	noFreelist       = ^uint64(0)
@@ -95,24 +99,58 @@ func checkPages(r io.ReaderAt, size int64) error {
 	if err != nil {
 		return err
 	}
+	for _, m := range metas { // of the older one bbolt believes the page size
+		if m.odd != nil {
+			return m.odd
+		}
+	}
 	w := &walk{r: r}
-	return w.from(metas[0], size)
+	if err := w.from(metas[0], size); err != nil {
+		return err
+	}
+	return w.free(metas[0].free)
 }
 
 // A meta is what a meta page says.
-type meta struct{ root, free, high, tx uint64 }
+type meta struct {
+	root, free, high, tx uint64
+	odd                  error // why nobody but bbolt would take it for whole
+}
 
 // from follows the tree of one meta page.
 func (w *walk) from(m meta, size int64) error {
 	if m.high < 3 || m.high > uint64(size/pageSize) {
 		return damage("%d pages in use, the file has %d", m.high, size/pageSize)
 	}
-	if m.free != noFreelist && m.free >= m.high {
-		return damage("free list at page %d of %d", m.free, m.high)
-	}
 	w.high, w.seen = m.high, make([]bool, m.high)
 	w.seen[0], w.seen[1] = true, true
 	return w.page(m.root, bounds{}, 0)
+}
+
+// free checks the list of free pages, after the tree.
+func (w *walk) free(id uint64) error {
+	if id == noFreelist {
+		return nil // bbolt makes it from the tree
+	}
+	page, err := w.read(id)
+	if err != nil {
+		return fmt.Errorf("free list: %w", err)
+	}
+	list, count := page[pageHeaderSize:], uint64(binary.NativeEndian.Uint16(page[10:]))
+	if count == manyFree {
+		count, list = binary.NativeEndian.Uint64(list), list[8:]
+	}
+	if flags := binary.NativeEndian.Uint16(page[8:]); flags != freelistFlag || count > uint64(len(list)/8) {
+		return damage("free list at page %d has flags %#x and %d entries", id, flags, count)
+	}
+	for i := range count {
+		n := binary.NativeEndian.Uint64(list[8*i:])
+		if n < 2 || n >= w.high || w.seen[n] {
+			return damage("free list: page %d of %d is not free", n, w.high)
+		}
+		w.seen[n] = true
+	}
+	return nil
 }
 
 // bounds of the keys below a branch's element; below nil: no upper bound.
@@ -126,37 +164,46 @@ func damage(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrDamaged)
 }
 
-// wholeMetas returns the meta pages that are whole, the one that bbolt will use
-// first.
+// wholeMetas returns the meta pages that bbolt would take for whole, the one
+// that it will use first.
 func wholeMetas(r io.ReaderAt, size int64) ([]meta, error) {
 	var metas []meta
 	if size < 4*pageSize {
 		return nil, damage("file of %d bytes", size)
 	}
-	for id := range int64(2) {
+	for id := range uint64(2) {
 		page := make([]byte, pageSize)
-		if _, err := r.ReadAt(page, id*pageSize); err != nil {
+		if _, err := r.ReadAt(page, int64(id)*pageSize); err != nil {
 			return nil, fmt.Errorf("read page %d: %w", id, err)
 		}
-		m := page[pageHeaderSize : pageHeaderSize+metaSumAt+8]
-		sum := fnv.New64a()
-		sum.Write(m[:metaSumAt])
-		if binary.NativeEndian.Uint32(m) == boltMagic &&
-			binary.NativeEndian.Uint32(m[4:]) == boltVersion &&
-			binary.NativeEndian.Uint32(m[8:]) == pageSize &&
-			binary.NativeEndian.Uint16(page[8:]) == metaFlag &&
-			binary.NativeEndian.Uint64(m[metaSumAt:]) == sum.Sum64() {
-			metas = append(metas, meta{
-				root: binary.NativeEndian.Uint64(m[16:]), free: binary.NativeEndian.Uint64(m[32:]),
-				high: binary.NativeEndian.Uint64(m[40:]), tx: binary.NativeEndian.Uint64(m[48:]),
-			})
+		if m, ok := metaOf(page, id); ok {
+			metas = append(metas, m)
 		}
 	}
 	if len(metas) == 0 {
 		return nil, damage("no meta page is whole")
 	}
-	slices.SortFunc(metas, func(a, b meta) int { return cmp.Compare(b.tx, a.tx) })
+	slices.SortStableFunc(metas, func(a, b meta) int { return cmp.Compare(b.tx, a.tx) })
 	return metas, nil
+}
+
+func metaOf(page []byte, id uint64) (meta, bool) {
+	b := page[pageHeaderSize : pageHeaderSize+metaSumAt+8]
+	sum := fnv.New64a()
+	sum.Write(b[:metaSumAt])
+	if binary.NativeEndian.Uint32(b) != boltMagic || binary.NativeEndian.Uint32(b[4:]) != boltVersion ||
+		binary.NativeEndian.Uint64(b[metaSumAt:]) != sum.Sum64() {
+		return meta{}, false
+	}
+	m := meta{
+		root: binary.NativeEndian.Uint64(b[16:]), free: binary.NativeEndian.Uint64(b[32:]),
+		high: binary.NativeEndian.Uint64(b[40:]), tx: binary.NativeEndian.Uint64(b[48:]),
+	}
+	own, flags, pages := binary.NativeEndian.Uint64(page), binary.NativeEndian.Uint16(page[8:]), binary.NativeEndian.Uint32(b[8:])
+	if own != id || flags != metaFlag || pages != pageSize || m.tx%2 != id {
+		m.odd = damage("meta page %d says %d, flags %#x, pages of %d bytes, transaction %d", id, own, flags, pages, m.tx)
+	}
+	return m, true
 }
 
 // read returns the page id with its overflow, and marks it as reached.
@@ -220,7 +267,7 @@ func (w *walk) branch(id uint64, page []byte, b bounds, depth int) error {
 		at := pageHeaderSize + i*elementSize
 		pos, ksize := binary.NativeEndian.Uint32(page[at:]), binary.NativeEndian.Uint32(page[at+4:])
 		key, ok := cut(page, at, pos, ksize)
-		if !ok || !b.holds(key) || i > 0 && bytes.Compare(keys[i-1], key) >= 0 {
+		if !ok || ksize == 0 || !b.holds(key) || i > 0 && bytes.Compare(keys[i-1], key) >= 0 {
 			return damage("branch %d: key %d", id, i)
 		}
 		keys[i] = key

@@ -30,7 +30,7 @@ const (
 // once it is acknowledged that item n is stored, or finished.
 func writeUntilKilled(path string) {
 	ctx := context.Background()
-	q, err := Open(path, Options{MaxSize: 4 << 20, MaxReceipts: crashReceipts})
+	q, err := Open(path, Options{MaxSize: 64 << 20, MaxReceipts: crashReceipts})
 	if err != nil {
 		fmt.Println("!", err)
 		os.Exit(1)
@@ -139,7 +139,7 @@ func crash(t *testing.T, path string, from int, after time.Duration) (said []str
 // it stays small, and returns the highest item seen.
 func compare(t *testing.T, path string, stored, finished map[int]bool) (highest int) {
 	t.Helper()
-	q, stop := running(t, path, Options{MaxSize: 4 << 20, MaxReceipts: crashReceipts})
+	q, stop := running(t, path, Options{MaxSize: 64 << 20, MaxReceipts: crashReceipts})
 	defer stop()
 	for n := range stored {
 		f, err := q.Find(id(n))

@@ -15,7 +15,7 @@ import (
 // filled returns the bytes of a queue's file with some items in it.
 func filled(t testing.TB) []byte {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "queue")
+	path := filepath.Join(inMemory(t), "queue")
 	q, stop := running(t, path, Options{MaxSize: 1 << 20})
 	for n := range 40 {
 		must(t, q.Put(t.Context(), item(n, "s", 3000+n*100)))
@@ -63,7 +63,7 @@ func TestADamagedFileIsAnErrorAndNotTheEnd(t *testing.T) {
 // and never gives back a body that was not stored.
 func TestDamageAnywhereIsSurvived(t *testing.T) {
 	whole := filled(t)
-	dir := t.TempDir()
+	dir := inMemory(t)
 	opened := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		b := bytes.Clone(whole)

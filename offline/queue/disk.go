@@ -99,7 +99,8 @@ func (q *Queue) measure() error {
 		return err
 	}
 	s := q.db.Stats()
-	q.used = high - int64(s.FreePageN+s.PendingPageN)
+	q.pending = int64(s.PendingPageN)
+	q.used = high - int64(s.FreePageN) - q.pending
 	q.inUse.Store(q.used * pageSize)
 	q.freePages.Store(q.size/pageSize - q.used)
 	q.room.Store(q.roomIn(q.size))

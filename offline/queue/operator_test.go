@@ -17,7 +17,7 @@ import (
 )
 
 func TestARefusedItemBlocksItsStreamIfThatIsItsPolicy(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	q, stop := running(t, path, Options{})
 	first, second := item(1, "blocks", 10), item(2, "blocks", 10)
 	first.Refused, second.Refused = offline.Block, offline.Block
@@ -64,7 +64,7 @@ func TestARefusedItemBlocksItsStreamIfThatIsItsPolicy(t *testing.T) {
 // Nobody starves: an item of the last class is overtaken by 2*Ageing later ones
 // of the first, and by no more.
 func TestAnOldItemOfALowClassPrecedesNewOnesOfAHighClass(t *testing.T) {
-	q, _ := running(t, filepath.Join(t.TempDir(), "queue"), Options{})
+	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{})
 	put := func(n int, c offline.Class) {
 		i := item(n, fmt.Sprint(n), 1)
 		i.Class = c
@@ -85,7 +85,7 @@ func TestAnOldItemOfALowClassPrecedesNewOnesOfAHighClass(t *testing.T) {
 }
 
 func TestExpiryIsSaidAndNeverOfWhatMayHaveBeenSent(t *testing.T) {
-	q, _ := running(t, filepath.Join(t.TempDir(), "queue"), Options{})
+	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{})
 	ctx, later := t.Context(), time.Now().Add(2*time.Hour)
 	for n := range 4 {
 		i := item(n, "s", 10)
@@ -116,7 +116,7 @@ func TestExpiryIsSaidAndNeverOfWhatMayHaveBeenSent(t *testing.T) {
 }
 
 func TestWhatAnOperatorSees(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	l := &safe{mask: 3}
 	q, stop := sealed(t, path, Options{}, l)
 	for n := range 6 {
@@ -201,7 +201,7 @@ func look(t *testing.T, q *Queue) {
 }
 
 func TestCompactionKeepsEverythingAndGivesPagesBack(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	q, stop := running(t, path, Options{CompactOver: 4 << 20})
 	if done, err := q.Compact(ctx); err != nil || done {
 		t.Errorf("a small file: %v, %v", done, err)
@@ -261,7 +261,7 @@ func TestCompactionKeepsEverythingAndGivesPagesBack(t *testing.T) {
 }
 
 func TestALargeFileIsCompactedWhenItIsOpened(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	q, stop := running(t, path, Options{})
 	for n := range 200 {
 		must(t, q.Put(ctx, item(n, "s", 30_000)))
@@ -282,7 +282,7 @@ func TestALargeFileIsCompactedWhenItIsOpened(t *testing.T) {
 // A disk that hangs in a sync leaves the caller with the truth: what was handed
 // over is unknown, what was not is refused.
 func TestAPutThatHangsIsUnknownAndOneThatWaitsIsNot(t *testing.T) {
-	q, stop := running(t, filepath.Join(t.TempDir(), "queue"), Options{})
+	q, stop := running(t, filepath.Join(inMemory(t), "queue"), Options{})
 	entered, release := make(chan struct{}), make(chan struct{})
 	go q.do(t.Context(), op{alone: func() error { close(entered); <-release; return nil }})
 	<-entered

@@ -69,7 +69,7 @@ type trial struct {
 // Random operations on a queue and a map have the same effect, also when the
 // queue is closed and opened in between.
 func TestTheQueueIsAMap(t *testing.T) {
-	dir, runs := t.TempDir(), 0
+	dir, runs := inMemory(t), 0
 	rapid.Check(t, func(rt *rapid.T) {
 		runs++
 		m := &model{items: map[string]offline.Item{}, sent: map[string]int{}, state: map[string]State{}, receipt: map[string][]byte{}, block: map[string]bool{}}

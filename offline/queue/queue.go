@@ -99,8 +99,9 @@ type Queue struct {
 	full      atomic.Bool   // the disk gave no more
 
 	// The writer's own.
-	size int64 // of the file, all of it with blocks on the disk
-	used int64 // pages
+	size    int64 // of the file, all of it with blocks on the disk
+	used    int64 // pages
+	pending int64 // pages that count as free, and are out of reach while somebody reads an older tree
 
 	swap sync.RWMutex // held to read the file; the writer holds it to exchange the file
 	db   *bolt.DB

@@ -76,7 +76,7 @@ func must(t testing.TB, err error) {
 }
 
 func TestAnItemOutlivesTheProcess(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	q, stop := running(t, path, Options{Station: "ST-0001"})
 	put := item(1, "s", 5000)
 	put.TTL = time.Hour
@@ -103,7 +103,7 @@ func TestAnItemOutlivesTheProcess(t *testing.T) {
 }
 
 func TestPuttingTwiceIsPuttingOnce(t *testing.T) {
-	q, _ := running(t, filepath.Join(t.TempDir(), "queue"), Options{})
+	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{})
 	ctx := t.Context()
 	must(t, q.Put(ctx, item(1, "s", 10)))
 	must(t, q.Put(ctx, item(1, "s", 10)))
@@ -125,7 +125,7 @@ func TestPuttingTwiceIsPuttingOnce(t *testing.T) {
 }
 
 func TestHeadsAreInOrderOfClassAndPut(t *testing.T) {
-	q, _ := running(t, filepath.Join(t.TempDir(), "queue"), Options{})
+	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{})
 	ctx := t.Context()
 	later := item(1, "a", 1)
 	later.Class = offline.Whenever
@@ -166,7 +166,7 @@ func TestHeadsAreInOrderOfClassAndPut(t *testing.T) {
 }
 
 func TestBadItemsAreNotStored(t *testing.T) {
-	q, _ := running(t, filepath.Join(t.TempDir(), "queue"), Options{})
+	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{})
 	change := map[string]func(*offline.Item){
 		"no id":            func(i *offline.Item) { i.ID = "" },
 		"id not a ulid":    func(i *offline.Item) { i.ID = strings.Repeat("I", 26) },
@@ -190,7 +190,7 @@ func TestBadItemsAreNotStored(t *testing.T) {
 }
 
 func TestAFullQueueRefusesPutsAndTakesAcknowledgements(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	q, stop := running(t, path, Options{MaxSize: 2 << 20})
 	const size = 40_000
 	n := 0
@@ -221,7 +221,7 @@ func TestAFullQueueRefusesPutsAndTakesAcknowledgements(t *testing.T) {
 
 // What Room reckons is an estimate; bbolt's bound is not.
 func TestTheFileNeverPassesItsBound(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	q, stop := running(t, path, Options{MaxSize: 1 << 20})
 	n := 0
 	for ; n < 1000; n++ {
@@ -251,7 +251,7 @@ func TestTheFileNeverPassesItsBound(t *testing.T) {
 }
 
 func TestReceiptsAreBounded(t *testing.T) {
-	q, _ := running(t, filepath.Join(t.TempDir(), "queue"), Options{MaxReceipts: 3})
+	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{MaxReceipts: 3})
 	ctx := t.Context()
 	for n := range 5 {
 		must(t, q.Put(ctx, item(n, "s", 1)))
@@ -269,7 +269,7 @@ func TestReceiptsAreBounded(t *testing.T) {
 }
 
 func TestManyProducersShareCommits(t *testing.T) {
-	q, _ := running(t, filepath.Join(t.TempDir(), "queue"), Options{})
+	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{})
 	before := q.db.Stats().TxN // one read transaction follows every commit
 	var wg sync.WaitGroup
 	const producers, each = 8, 40
@@ -294,7 +294,7 @@ func TestManyProducersShareCommits(t *testing.T) {
 }
 
 func TestAfterAFailedCommitNothingIsAcknowledged(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "queue"), t.Context()
+	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	q, stop := running(t, path, Options{})
 	must(t, q.Put(ctx, item(1, "s", 10)))
 	stop()
@@ -327,7 +327,7 @@ func TestAfterAFailedCommitNothingIsAcknowledged(t *testing.T) {
 }
 
 func TestPutHeedsItsContextAndTheEndOfRun(t *testing.T) {
-	q, err := Open(filepath.Join(t.TempDir(), "queue"), Options{})
+	q, err := Open(filepath.Join(inMemory(t), "queue"), Options{})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -342,7 +342,7 @@ func TestPutHeedsItsContextAndTheEndOfRun(t *testing.T) {
 }
 
 func TestAFileThatIsHeldIsInUse(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "queue")
+	path := filepath.Join(inMemory(t), "queue")
 	running(t, path, Options{})
 	if _, err := Open(path, Options{LockWait: time.Millisecond}); !errors.Is(err, ErrInUse) {
 		t.Errorf("second open: %v", err)
@@ -350,7 +350,7 @@ func TestAFileThatIsHeldIsInUse(t *testing.T) {
 }
 
 func TestACutWhileMakingTheFileLeavesNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "queue")
+	path := filepath.Join(inMemory(t), "queue")
 	must(t, os.WriteFile(path+".new", []byte("half a file"), 0o600))
 	q, _ := running(t, path, Options{})
 	must(t, q.Put(t.Context(), item(1, "s", 1)))

@@ -33,7 +33,7 @@ func schema1(t *testing.T, path string) {
 }
 
 func TestAFileOfSchema1IsUpgraded(t *testing.T) {
-	path, l := filepath.Join(t.TempDir(), "queue"), &safe{mask: 1}
+	path, l := filepath.Join(inMemory(t), "queue"), &safe{mask: 1}
 	schema1(t, path)
 	if _, err := OpenReader(t.Context(), path, Options{}, l); err == nil {
 		t.Error("opened to be read, and yet upgraded")
@@ -76,7 +76,7 @@ func TestAFileOfSchema1IsUpgraded(t *testing.T) {
 
 // A cut during an upgrade leaves the old file, or the new one.
 func TestACutWhileUpgradingLeavesTheOldFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "queue")
+	path := filepath.Join(inMemory(t), "queue")
 	schema1(t, path)
 	must(t, os.WriteFile(path+".new", bytes.Repeat([]byte("half"), 5000), 0o600))
 	q, stop := running(t, path, Options{})
@@ -100,7 +100,7 @@ func backlog(t testing.TB, path string) {
 }
 
 func TestTheLastTransactionIsRolledBackAndItsPutsAreFound(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "queue")
+	path := filepath.Join(inMemory(t), "queue")
 	backlog(t, path)
 	q, stop := running(t, path, Options{MaxSize: 2 << 20})
 	must(t, q.Put(t.Context(), item(60, "s", 3000)))
@@ -171,7 +171,7 @@ func TestWhatADamagedFileStillHoldsIsSaved(t *testing.T) {
 		"a receipt changed": {func(b []byte) { b[bytes.Index(b, []byte(id(3)))] ^= 1 }, 50},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "queue")
+			path := filepath.Join(inMemory(t), "queue")
 			backlog(t, path)
 			breaks(t, path, c.change)
 			q, stop := running(t, path, Options{MaxSize: 2 << 20, Salvage: true})
@@ -219,7 +219,7 @@ func leafOf(b []byte, n int) []byte {
 }
 
 func TestABodyThatIsLostIsParkedUnderItsNumber(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "queue")
+	path := filepath.Join(inMemory(t), "queue")
 	q, stop := running(t, path, Options{MaxSize: 1 << 20})
 	must(t, q.Put(t.Context(), item(1, "s", 9000)))
 	must(t, q.Put(t.Context(), item(2, "s", 10)))
@@ -251,7 +251,7 @@ func TestABodyThatIsLostIsParkedUnderItsNumber(t *testing.T) {
 // Whatever happens to the file, a salvaging Open gives a queue that works, and
 // never a body that was not stored.
 func TestSalvageOfAnyDamageGivesAQueue(t *testing.T) {
-	dir := t.TempDir()
+	dir := inMemory(t)
 	backlog(t, filepath.Join(dir, "whole"))
 	whole, err := os.ReadFile(filepath.Join(dir, "whole"))
 	must(t, err)
@@ -310,7 +310,7 @@ func FuzzSalvage(f *testing.F) {
 // A file that is truncated under the map is an error to who reads it, and not
 // the end of the process.
 func TestAFileCutUnderTheMapIsDamaged(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "queue")
+	path := filepath.Join(inMemory(t), "queue")
 	q, err := Open(path, Options{MaxSize: 1 << 20})
 	must(t, err)
 	stop := run(t, q)

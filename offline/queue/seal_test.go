@@ -49,7 +49,7 @@ func sealed(t testing.TB, path string, o Options, l Wrapper) (*Queue, func()) {
 }
 
 func TestNotesAndReceiptsAreSealedInTheFile(t *testing.T) {
-	path, l := filepath.Join(t.TempDir(), "queue"), &safe{mask: 0x5a}
+	path, l := filepath.Join(inMemory(t), "queue"), &safe{mask: 0x5a}
 	q, stop := sealed(t, path, Options{Station: "PLANTED-STATION"}, l)
 	i := item(1, "PLANTED-STREAM", 3000)
 	i.Trace, i.TTL, i.Refused = trace, time.Hour, offline.Block
@@ -80,7 +80,7 @@ func TestNotesAndReceiptsAreSealedInTheFile(t *testing.T) {
 }
 
 func TestWithoutItsKeyAnItemIsDeliveredAllTheSame(t *testing.T) {
-	path, l := filepath.Join(t.TempDir(), "queue"), &safe{mask: 0x5a}
+	path, l := filepath.Join(inMemory(t), "queue"), &safe{mask: 0x5a}
 	q, stop := sealed(t, path, Options{}, l)
 	i := item(1, "s", 3000)
 	i.TTL = time.Nanosecond
@@ -119,7 +119,7 @@ func keysIn(t *testing.T, q *Queue) (epochs []uint64) {
 }
 
 func TestEveryOpeningHasAKeyAndOldOnesGo(t *testing.T) {
-	path, l := filepath.Join(t.TempDir(), "queue"), &safe{mask: 1}
+	path, l := filepath.Join(inMemory(t), "queue"), &safe{mask: 1}
 	for n := range 4 {
 		q, stop := sealed(t, path, Options{MaxReceipts: 1}, l)
 		if want := min(n+1, 2); n < 3 && len(keysIn(t, q)) < want {
@@ -146,7 +146,7 @@ func TestEveryOpeningHasAKeyAndOldOnesGo(t *testing.T) {
 
 // Records that are swapped in the file, checksums and all, are noticed.
 func TestSealedNotesCannotBeSwapped(t *testing.T) {
-	path, l := filepath.Join(t.TempDir(), "queue"), &safe{mask: 1}
+	path, l := filepath.Join(inMemory(t), "queue"), &safe{mask: 1}
 	q, stop := sealed(t, path, Options{}, l)
 	must(t, q.Put(t.Context(), item(1, "a", 10)))
 	must(t, q.Put(t.Context(), item(2, "b", 10)))
@@ -170,7 +170,7 @@ func TestSealedNotesCannotBeSwapped(t *testing.T) {
 // A cut at any write of an opening, and so of a rotation, loses nothing: the
 // file is opened as each prefix of its writes leaves it.
 func TestACutWhileTheKeyIsRotatedLosesNothing(t *testing.T) {
-	dir, l := t.TempDir(), &safe{mask: 1}
+	dir, l := inMemory(t), &safe{mask: 1}
 	path := filepath.Join(dir, "queue")
 	q, stop := sealed(t, path, Options{MaxSize: 1 << 20}, l)
 	for n := range 5 {

@@ -119,7 +119,7 @@ func (q *Queue) commit(batch []*op) error {
 		}
 		n, errs, err := q.transact(batch)
 		switch {
-		case errors.Is(err, berrors.ErrMaxSizeReached) && q.reserve(maxBatchBytes/pageSize):
+		case errors.Is(err, berrors.ErrMaxSizeReached) && q.reserve(maxBatchBytes/pageSize+q.pending):
 			continue // with more room
 		case errors.Is(err, berrors.ErrMaxSizeReached) && n > 1:
 			// Acknowledgements must not fail for a Put that shares their commit.

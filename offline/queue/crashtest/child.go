@@ -2,6 +2,8 @@ package crashtest
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,6 +48,7 @@ type order struct {
 	Bus     *address // be a whole kiosk with a courier; nil: be a writer
 	Look    bool     // of a writer: open, close, and nothing else
 	Compact bool     // of a writer: compact at once, if the queue is one that does
+	Sealed  bool     // of a writer: its data keys are wrapped
 	Mind    string   // unmount what is mounted here when the parent is gone; nothing else
 	Drain   bool     // of a kiosk: put nothing, and end when the queue is empty
 }
@@ -129,7 +132,7 @@ func (o order) write() error {
 	if o.Compact {
 		compacting(&opts)
 	}
-	q, err := queue.Open(o.Path, opts)
+	q, err := open(context.Background(), o.Path, opts, o.Sealed)
 	if err != nil {
 		return err
 	}
@@ -153,6 +156,33 @@ func (o order) write() error {
 	err = q.Run(ctx)
 	all.Wait()
 	return errors.Join(err, q.Close())
+}
+
+// open opens the queue, with its data keys wrapped or bare.
+func open(ctx context.Context, path string, o queue.Options, sealed bool) (*queue.Queue, error) {
+	if !sealed {
+		return queue.Open(path, o)
+	}
+	block, err := aes.NewCipher([]byte("a key that outlives every power cut")[:32])
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
+	}
+	return queue.OpenSealed(ctx, path, o, safe{aead})
+}
+
+// A safe wraps data keys. Its own key is always to be had.
+type safe struct{ aead cipher.AEAD }
+
+func (s safe) Wrap(_ context.Context, key []byte) ([]byte, error) {
+	return s.aead.Seal(nil, nil, key, nil), nil
+}
+
+func (s safe) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
+	return s.aead.Open(nil, nil, wrapped, nil)
 }
 
 // put is what one writer does. It ends at the first error, and when the queue is full.

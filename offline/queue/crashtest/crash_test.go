@@ -4,18 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"kosk/offline/queue/gatetest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,82 +22,17 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// scaleVariable is "long" for what make crash runs, or a number of cycles for
-// every gate; else the short form is run.
-const scaleVariable = "KOSK_CRASH"
-
-func scale(short, long int) int {
-	switch s := os.Getenv(scaleVariable); s {
-	case "":
-		return short
-	case "long":
-		return long
-	default:
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			panic(scaleVariable + " is neither long nor a number")
-		}
-		return n
-	}
-}
-
-// A result is one line of the report. build/crash reads it from the attribute
-// "crash" of a test.
-type result struct {
-	Gate       string `json:"gate"` // "3.replay"; of a control "3.replay.control.no-sync"
-	Cycles     int    `json:"cycles"`
-	Violations int    `json:"violations"`
-	Control    bool   `json:"control,omitempty"` // must be violated
-	Promises   int    `json:"promises,omitempty"`
-	Blocked    string `json:"blocked,omitempty"` // why it could not be run
-	least      int    // violations of a control in a hundred cycles; 0 means 10
-}
-
-// tell reports a gate, and fails the test if it is violated, or if a control is
-// violated too seldom.
-func tell(t *testing.T, r result, why []string) {
-	t.Helper()
-	text, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Attr("crash", string(text))
-	t.Logf("%s: %d cycles, %d promises, %d violations", r.Gate, r.Cycles, r.Promises, r.Violations)
-	if r.least == 0 {
-		r.least = 10
-	}
-	switch {
-	case r.Cycles == 0:
-		t.Errorf("%s: nothing was tried", r.Gate)
-	case r.Control && r.Violations*100 < r.Cycles*r.least:
-		t.Errorf("%s: the gate does not notice", r.Gate)
-	case !r.Control && r.Violations > 0:
-		t.Errorf("%s: %s", r.Gate, strings.Join(why[:min(10, len(why))], "\n"))
-	}
-}
-
-// blocked skips a gate that can't be run here.
-func blocked(t *testing.T, gate, reason string) {
-	t.Helper()
-	text, err := json.Marshal(result{Gate: gate, Blocked: reason})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Attr("crash", string(text))
-	t.Skip(gate + " can't be run: " + reason)
-}
-
 func needRoot(t *testing.T, gate string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		blocked(t, gate, "needs root")
+		gatetest.Blocked(t, gate, "needs root")
 	}
 }
 
 func needTool(t *testing.T, gate, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
-		blocked(t, gate, err.Error())
+		gatetest.Blocked(t, gate, err.Error())
 	}
 }
 
@@ -107,7 +41,7 @@ func needTrace(t *testing.T, gate string) {
 	t.Helper()
 	needTool(t, gate, "strace")
 	if _, err := tool(t.Context(), "strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync", "true"); err != nil {
-		blocked(t, gate, err.Error())
+		gatetest.Blocked(t, gate, err.Error())
 	}
 }
 

@@ -10,6 +10,7 @@ package crashtest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,10 +52,13 @@ type promises struct {
 	stored, finished, parked map[int]bool
 	ended                    bool     // the writer did all it was told
 	complaints               []string // what it could not do
+
+	body   func(n int) []byte // what item n holds
+	sealed bool               // the notes are under wrapped keys, none of which may be lost
 }
 
 func newPromises() *promises {
-	return &promises{stored: map[int]bool{}, finished: map[int]bool{}, parked: map[int]bool{}}
+	return &promises{stored: map[int]bool{}, finished: map[int]bool{}, parked: map[int]bool{}, body: body}
 }
 
 // note takes down one line that the writer has said.
@@ -82,7 +86,7 @@ func (p *promises) note(line string) error {
 }
 
 func (p *promises) copy() *promises {
-	return &promises{stored: maps.Clone(p.stored), finished: maps.Clone(p.finished), parked: maps.Clone(p.parked)}
+	return &promises{stored: maps.Clone(p.stored), finished: maps.Clone(p.finished), parked: maps.Clone(p.parked), body: p.body, sealed: p.sealed}
 }
 
 // broken opens the queue at path and returns which promises it does not keep:
@@ -94,7 +98,7 @@ func (p *promises) broken(path string, o queue.Options) (found []string) {
 			found = append(found, fmt.Sprintf("panic: %v", r))
 		}
 	}()
-	q, err := queue.Open(path, o)
+	q, err := open(context.Background(), path, o, p.sealed)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -116,7 +120,10 @@ func (p *promises) broken(path string, o queue.Options) (found []string) {
 		if f.State == queue.Finished {
 			continue
 		}
-		if b, err := q.Load(f.Entry); err != nil || !bytes.Equal(b, body(n)) {
+		if p.sealed && (f.Sealed || f.Created.IsZero()) {
+			found = append(found, fmt.Sprintf("item %d: the key of its notes is lost", n))
+		}
+		if b, err := q.Load(f.Entry); err != nil || !bytes.Equal(b, p.body(n)) {
 			found = append(found, fmt.Sprintf("item %d: another body, %v", n, err))
 		}
 		if before := last[n%writers]; before.Seq >= f.Seq {
@@ -133,7 +140,7 @@ func (p *promises) misplaced(n int, s queue.State) string {
 	switch {
 	case p.finished[n] && s != queue.Finished, p.parked[n] && s != queue.Parked:
 		return fmt.Sprintf("item %d was ended and is in state %d", n, s)
-	case s != queue.Queued && s != may:
+	case s != queue.Queued && s != may && !p.finished[n] && !p.parked[n]:
 		return fmt.Sprintf("item %d is in state %d, which nobody asked for", n, s)
 	}
 	return ""

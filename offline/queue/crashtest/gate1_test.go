@@ -16,6 +16,7 @@ import (
 	"kosk/offline/bus"
 	"kosk/offline/bus/bustest"
 	"kosk/offline/queue"
+	"kosk/offline/queue/gatetest"
 )
 
 // timeouts is the share of submissions that the bus applies and never answers.
@@ -28,6 +29,7 @@ type lane struct {
 	kiosk    order
 	promises *promises
 	dice     *rand.Rand
+	longer   int // every so many cycles a life is of a second
 }
 
 func newLane(t *testing.T, l lie, seed uint64) *lane {
@@ -36,7 +38,7 @@ func newLane(t *testing.T, l lie, seed uint64) *lane {
 	a, err := addressOf(t.Context(), b)
 	must(t, err)
 	return &lane{
-		bus: b, promises: newPromises(), dice: rand.New(rand.NewPCG(1, seed)),
+		bus: b, longer: 100, promises: newPromises(), dice: rand.New(rand.NewPCG(1, seed)),
 		kiosk: order{Path: filepath.Join(t.TempDir(), "queue"), Options: kioskLimit, Bus: a, Lie: l},
 	}
 }
@@ -67,14 +69,14 @@ func addressOf(ctx context.Context, b *bustest.Bus) (*address, error) {
 	return a, err
 }
 
-// live kills the kiosk so many times, 1 to 40 ms after its first word. Every
-// hundredth life is longer, so that it tries again what it tried itself.
+// live kills the kiosk so many times, 1 to 40 ms after its first word. Some
+// lives are longer, so that it tries again what it tried itself.
 func (l *lane) live(ctx context.Context, cycles int) error {
 	l.bus.Chance(timeouts, bustest.ApplyAndHang)
 	for cycle := range cycles {
 		l.kiosk.From = cycle * perCycle
 		life := time.Millisecond + time.Duration(l.dice.Int64N(int64(39*time.Millisecond)))
-		if cycle%100 == 99 {
+		if cycle%l.longer == l.longer-1 {
 			life = time.Second
 		}
 		if err := l.promises.watch(ctx, l.kiosk, nil, killAfter(life)); err != nil {
@@ -88,11 +90,15 @@ func (l *lane) live(ctx context.Context, cycles int) error {
 		}
 	}
 	l.bus.Chance(0, "")
+	// On a busy machine answers come too late, and a kiosk waits longer and longer
+	// then: a new one comes at once.
 	l.kiosk.Drain = true
-	if err := l.promises.watch(ctx, l.kiosk, nil, nil); err != nil || !l.promises.ended {
-		return fmt.Errorf("the kiosk can't deliver what it holds: %w, %q", err, l.promises.complaints)
+	for range 20 {
+		if err := l.promises.watch(ctx, l.kiosk, nil, killAfter(5*time.Second)); err != nil || l.promises.ended {
+			return err
+		}
 	}
-	return nil
+	return fmt.Errorf("the kiosk can't deliver what it holds: %q", l.promises.complaints)
 }
 
 // lost returns what the kiosk has promised, and neither the bus nor the queue has.
@@ -155,7 +161,7 @@ func TestGate1KillingTheKioskLosesAndDoublesNothing(t *testing.T) {
 	const lanes = 2
 	all := make([]*lane, lanes)
 	ends := make(chan error, lanes)
-	cycles := scale(40, 10_000)
+	cycles := gatetest.Scale(20, 10_000)
 	for i := range lanes {
 		all[i] = newLane(t, "", uint64(i))
 		go func() { ends <- all[i].live(t.Context(), (cycles+lanes-1)/lanes) }()
@@ -174,7 +180,7 @@ func TestGate1KillingTheKioskLosesAndDoublesNothing(t *testing.T) {
 		submits += l.bus.Calls(bustest.Submit)
 	}
 	t.Logf("%d effects by %d submissions, %d questions by id", effects, submits, all[0].bus.Calls(bustest.Status)+all[1].bus.Calls(bustest.Status))
-	tell(t, result{Gate: gate, Cycles: cycles, Violations: len(why), Promises: promised}, why)
+	gatetest.Tell(t, gatetest.Result{Gate: gate, Cycles: cycles, Violations: len(why), Promises: promised}, why)
 }
 
 func TestGate1NoticesAKioskThatLies(t *testing.T) {
@@ -187,16 +193,19 @@ func TestGate1NoticesAKioskThatLies(t *testing.T) {
 		"streams-mixed":         {lieStreams, "of its stream"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newLane(t, c.lie, 7)
-			cycles := scale(15, 100)
+			l.longer = 5
+			cycles := gatetest.Scale(15, 100)
 			must(t, l.live(t.Context(), min(cycles, 200)))
+			t.Logf("%d effects by %d submissions", len(l.bus.Applied()), l.bus.Calls(bustest.Submit))
 			why := l.broken()
 			for _, w := range why {
 				if !strings.Contains(w, c.word) {
 					t.Errorf("another violation: %s", w)
 				}
 			}
-			tell(t, result{Gate: "1.kill.control." + name, Cycles: cycles, Violations: len(why), Promises: len(l.promises.stored), Control: true}, why)
+			gatetest.Tell(t, gatetest.Result{Gate: "1.kill.control." + name, Cycles: cycles, Violations: len(why), Promises: len(l.promises.stored), Control: true, Least: 1}, why)
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"kosk/offline/queue/gatetest"
 )
 
 // perFile is how many cuts one queue's file lives through before the next one,
@@ -34,8 +35,8 @@ func TestGate2ARealFileSystemCutAwayKeepsEveryPromise(t *testing.T) {
 		below  []string
 		cycles int
 	}{
-		{gate, nil, scale(12, 500)},
-		{gate + ".control.no-sync", strace(os.DevNull, noSync...), min(50, scale(6, 50))},
+		{gate, nil, gatetest.Scale(12, 500)},
+		{gate + ".control.no-sync", strace(os.DevNull, noSync...), min(50, gatetest.Scale(6, 50))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.below != nil {
@@ -45,7 +46,7 @@ func TestGate2ARealFileSystemCutAwayKeepsEveryPromise(t *testing.T) {
 			must(t, err)
 			minded(t, e.at)
 			if err := e.mount(t.Context()); err != nil {
-				blocked(t, c.name, err.Error())
+				gatetest.Blocked(t, c.name, err.Error())
 			}
 			t.Cleanup(func() {
 				if err := e.unmount(); err != nil && !errors.Is(err, unix.EINVAL) {
@@ -53,7 +54,7 @@ func TestGate2ARealFileSystemCutAwayKeepsEveryPromise(t *testing.T) {
 				}
 			})
 			dice := rand.New(rand.NewPCG(2, 0))
-			r := result{Gate: c.name, Cycles: c.cycles, Control: c.below != nil}
+			r := gatetest.Result{Gate: c.name, Cycles: c.cycles, Control: c.below != nil}
 			var why []string
 			p := newPromises()
 			for cycle := range c.cycles {
@@ -69,7 +70,7 @@ func TestGate2ARealFileSystemCutAwayKeepsEveryPromise(t *testing.T) {
 				}
 				r.Promises += len(p.stored)
 			}
-			tell(t, r, why)
+			gatetest.Tell(t, r, why)
 		})
 	}
 }

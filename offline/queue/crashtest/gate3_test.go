@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"kosk/offline/queue/gatetest"
 )
 
 // A replayed run is the calls of a child, and what was on the disk before.
@@ -118,7 +120,7 @@ var noSync = []string{"-e", "inject=fdatasync,fsync:retval=0"}
 func TestGate3WhatADiskMayHoldAfterACutKeepsEveryPromise(t *testing.T) {
 	const gate = "3.replay"
 	needTrace(t, gate)
-	states := scale(200, 8000)
+	states := gatetest.Scale(100, 8000)
 	for _, c := range []struct {
 		name   string
 		lag    int
@@ -133,7 +135,7 @@ func TestGate3WhatADiskMayHoldAfterACutKeepsEveryPromise(t *testing.T) {
 			total, dice := outcome{}, rand.New(rand.NewPCG(3, uint64(c.lag)))
 			const perRun = 1000
 			for from := 0; total.states < c.states; from += 1000 {
-				folder := t.TempDir()
+				folder := memoryFolder(t)
 				d, err := load(folder, c.lag)
 				must(t, err)
 				run := record(t, order{Path: filepath.Join(folder, "queue"), From: from, Puts: 40, Options: replayLimit}, newPromises(), c.inject...)
@@ -144,7 +146,7 @@ func TestGate3WhatADiskMayHoldAfterACutKeepsEveryPromise(t *testing.T) {
 				total.promises += o.promises
 				total.why = append(total.why, o.why...)
 			}
-			tell(t, result{Gate: c.name, Cycles: total.states, Violations: total.violations, Promises: total.promises, Control: c.lag > 0 || c.inject != nil}, total.why)
+			gatetest.Tell(t, gatetest.Result{Gate: c.name, Cycles: total.states, Violations: total.violations, Promises: total.promises, Control: c.lag > 0 || c.inject != nil}, total.why)
 		})
 	}
 }

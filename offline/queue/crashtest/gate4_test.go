@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"kosk/offline/queue/gatetest"
 )
 
 // An injection makes a child's n-th call of some kind fail, for each n.
@@ -36,26 +38,27 @@ func TestGate4AnyFailingCallKeepsEveryPromise(t *testing.T) {
 	const puts = 4
 	for _, i := range injections {
 		t.Run(i.name, func(t *testing.T) {
-			r, why := i.run(t, order{Puts: puts, Options: cutLimit}, min(17, scale(17, 1)))
+			t.Parallel() // strace is slow, and waits
+			r, why := i.run(t, order{Puts: puts, Options: cutLimit}, min(17, gatetest.Scale(17, 1)))
 			r.Gate = gate + "." + i.name
-			tell(t, r, why)
+			gatetest.Tell(t, r, why)
 		})
 	}
 	t.Run("control", func(t *testing.T) {
 		i := injection{"", "pwrite64", "error=EIO", "%d", false}
-		r, why := i.run(t, order{Puts: puts, Options: cutLimit, Lie: lieDeaf}, min(17, scale(17, 3)))
+		r, why := i.run(t, order{Puts: puts, Options: cutLimit, Lie: lieDeaf}, min(17, gatetest.Scale(17, 3)))
 		r.Gate, r.Control = gate+".control.errors-unheard", true
-		tell(t, r, why)
+		gatetest.Tell(t, r, why)
 	})
 }
 
 // run injects at every step-th n, until the child does no n-th call any more:
 // on a new queue, and on one that was there before.
-func (i injection) run(t *testing.T, o order, step int) (r result, why []string) {
+func (i injection) run(t *testing.T, o order, step int) (r gatetest.Result, why []string) {
 	t.Helper()
 	for _, old := range []bool{false, true} {
 		for n := 1; ; n += step {
-			dir := t.TempDir()
+			dir := memoryFolder(t)
 			o.Path = filepath.Join(dir, "queue")
 			p := newPromises()
 			if old {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"kosk/offline/queue/gatetest"
 )
 
 // Gate 5: a file system that forgets at the cut everything that was not synced.
@@ -17,21 +18,21 @@ func TestGate5AFileSystemThatForgetsKeepsEveryPromise(t *testing.T) {
 	const gate = "5.fuse"
 	needRoot(t, gate)
 	if _, err := os.Stat("/dev/fuse"); err != nil {
-		blocked(t, gate, err.Error())
+		gatetest.Blocked(t, gate, err.Error())
 	}
 	for _, c := range []struct {
 		name   string
 		lies   bool
 		cycles int
 	}{
-		{gate, false, scale(8, 200)},
-		{gate + ".control.lying", true, min(50, scale(5, 50))},
+		{gate, false, gatetest.Scale(8, 200)},
+		{gate + ".control.lying", true, min(50, gatetest.Scale(5, 50))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			at, look, dice := filepath.Join(t.TempDir(), "mounted"), memoryFolder(t), rand.New(rand.NewPCG(5, 0))
 			must(t, os.Mkdir(at, 0o700))
 			minded(t, at)
-			r := result{Gate: c.name, Cycles: c.cycles, Control: c.lies}
+			r := gatetest.Result{Gate: c.name, Cycles: c.cycles, Control: c.lies}
 			var why []string
 			var files map[string][]byte
 			p := newPromises()
@@ -50,7 +51,7 @@ func TestGate5AFileSystemThatForgetsKeepsEveryPromise(t *testing.T) {
 				}
 				r.Promises += len(p.stored)
 			}
-			tell(t, r, why)
+			gatetest.Tell(t, r, why)
 		})
 	}
 }

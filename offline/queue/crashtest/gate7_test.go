@@ -1,69 +1,105 @@
 package crashtest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"kosk/offline/queue"
+	"kosk/offline/queue/gatetest"
 )
 
 // A phase is what a queue does beside its daily work.
 type phase struct {
 	name        string
-	kept, ended int    // items that the queue holds before, and those it has held
-	compacts    bool   // the file is large, and nearly empty
-	control     string // what the queue does wrong; empty: nothing
-	inject      []string
+	kept, ended int  // items that the queue holds before, and those it has held
+	compacts    bool // the file is large, and nearly empty
+	sealed      bool // the data keys are wrapped
+	schema1     bool // the file is of the program before schema 2
+}
+
+var phases = []phase{
+	{name: "init"},
+	{name: "reopen", kept: 60, ended: 20},
+	{name: "rotation", kept: 60, ended: 20, sealed: true},
+	{name: "compaction", kept: 60, ended: 300, compacts: true},
+	{name: "upgrade", schema1: true},
 }
 
 // Gate 7: after a cut at any moment of the first opening, of a later one, which
-// counts itself and changes the data key, and of a compaction, the file opens.
+// counts itself and changes the data key, of a compaction, of an upgrade, the
+// file opens, and no note has lost its key.
 func TestGate7ACutWhileOpeningKeepsEveryPromise(t *testing.T) {
-	const gate = "7."
-	needTrace(t, gate+"init")
-	for _, ph := range []phase{
-		{name: "init"},
-		{name: "init", control: "no-sync", inject: noSync},
-		{name: "reopen", kept: 60, ended: 20},
-		{name: "reopen", kept: 60, ended: 20, control: "no-sync", inject: noSync},
-		{name: "compaction", kept: 60, ended: 300, compacts: true},
-		{name: "compaction", kept: 60, ended: 300, compacts: true, control: "no-sync", inject: noSync},
-	} {
-		name := gate + ph.name
-		if ph.control != "" {
-			name += ".control." + ph.control
-		}
-		t.Run(name, func(t *testing.T) {
-			states := scale(50, 2000)
-			if ph.control != "" {
-				states = max(100, states/10)
-			}
-			folder := t.TempDir()
-			o := order{Path: filepath.Join(folder, "queue"), Options: cutLimit, Look: true}
-			p := newPromises()
-			if ph.kept > 0 {
-				must(t, p.fill(t.Context(), o.Path, o.Options.options(), ph.kept, ph.ended))
-			}
-			d, err := load(folder, 0)
-			must(t, err)
-			o.Compact = ph.compacts
-			out, err := record(t, o, p, ph.inject...).replay(d, states, rand.New(rand.NewPCG(7, 0)), memoryFolder(t))
-			must(t, err)
-			if ph.compacts && ph.control == "" && d.renames == 0 {
-				t.Error("nothing was compacted")
-			}
-			tell(t, result{Gate: name, Cycles: out.states, Violations: out.violations, Promises: out.promises, Control: ph.control != "", least: 1}, out.why)
+	needTrace(t, "7.init")
+	for _, ph := range phases {
+		states := gatetest.Scale(40, 2000)
+		t.Run(ph.name, func(t *testing.T) {
+			ph.cut(t, gatetest.Result{Gate: "7." + ph.name}, states)
+		})
+		t.Run(ph.name+".control", func(t *testing.T) {
+			ph.cut(t, gatetest.Result{Gate: "7." + ph.name + ".control.no-sync", Control: true, Least: 1}, max(100, states/10), noSync...)
 		})
 	}
 }
 
+// cut records the phase, and opens what so many cuts may leave of it.
+func (ph phase) cut(t *testing.T, r gatetest.Result, states int, inject ...string) {
+	t.Parallel() // strace is slow, and waits
+	folder := memoryFolder(t)
+	o := order{Path: filepath.Join(folder, "queue"), Options: cutLimit, Look: true, Compact: ph.compacts, Sealed: ph.sealed}
+	p := newPromises()
+	p.sealed = ph.sealed
+	if ph.kept > 0 {
+		must(t, p.fill(t.Context(), o.Path, o.Options.options(), ph.kept, ph.ended))
+	}
+	if ph.schema1 {
+		must(t, p.schema1(o.Path))
+	}
+	d, err := load(folder, 0)
+	must(t, err)
+	out, err := record(t, o, p, inject...).replay(d, states, rand.New(rand.NewPCG(7, 0)), memoryFolder(t))
+	must(t, err)
+	if (ph.compacts || ph.schema1) && d.renames == 0 {
+		t.Error("no file has taken the other's place")
+	}
+	r.Cycles, r.Violations, r.Promises = out.states, out.violations, out.promises
+	gatetest.Tell(t, r, out.why)
+}
+
+// schema1 lays down the file that the program before schema 2 has made: items
+// 1 to 6 of 700 bytes times their number; 1 is finished, 4 is parked.
+func (p *promises) schema1(path string) error {
+	packed, err := os.Open("../testdata/schema1.db.gz")
+	if err != nil {
+		return err
+	}
+	defer packed.Close()
+	r, err := gzip.NewReader(packed)
+	if err != nil {
+		return err
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	for n := 1; n <= 6; n++ {
+		p.stored[n] = true
+	}
+	p.finished[1], p.parked[4] = true, true
+	p.body = func(n int) []byte { return bytes.Repeat([]byte{byte(n)}, 700*n) }
+	return os.WriteFile(path, b, 0o600)
+}
+
 // fill makes a queue that keeps so many items, and has ended so many others.
 func (p *promises) fill(ctx context.Context, path string, o queue.Options, kept, ended int) error {
-	q, err := queue.Open(path, o)
+	q, err := open(ctx, path, o, p.sealed)
 	if err != nil {
 		return err
 	}
