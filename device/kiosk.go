@@ -264,8 +264,10 @@ func (k *Kiosk) watch(ctx context.Context) {
 				k.post(ctx, always, session.CardOut{})
 			case card.ReaderReady:
 				k.post(ctx, always, session.ReaderCame{})
+				k.changed()
 			case card.ReaderGone:
 				k.post(ctx, always, session.ReaderWent{})
+				k.changed()
 			}
 		})
 	})

@@ -247,22 +247,9 @@ func bounded(s string) string {
 	return s
 }
 
-// watch has changes of the line and of the reader told soon.
+// watch has changes of the line told soon. Those of devices come by Changed.
 func (l *Line) watch(ctx context.Context) error {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if l.opts.Reader != nil {
-			_ = l.opts.Reader.Watch(ctx, func(e card.Event) {
-				if e.Kind == card.ReaderReady || e.Kind == card.ReaderGone {
-					l.Changed()
-				}
-			})
-		}
-	}()
-	err := l.Client.Watch(ctx, func(error) { l.Changed() })
-	<-ended
-	return err
+	return l.Client.Watch(ctx, func(error) { l.Changed() })
 }
 
 // status is what kioskctl shows.

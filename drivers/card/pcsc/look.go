@@ -13,9 +13,15 @@ import (
 
 var _ card.Looker = (*Reader)(nil)
 
-// Look implements card.Looker. Where another reader than ours is there, the
-// error names it.
+// Look implements card.Looker. While a Watch runs it says what that has seen.
+// Where another reader than ours is there, the error names it.
 func (r *Reader) Look(ctx context.Context) (card.Slot, error) {
+	if s := r.sight(); s != nil {
+		if s.err != nil {
+			return card.Slot{}, fmt.Errorf("look into slot: %w", s.err)
+		}
+		return s.slot, nil
+	}
 	type result struct {
 		slot card.Slot
 		err  error
@@ -34,6 +40,13 @@ func (r *Reader) Look(ctx context.Context) (card.Slot, error) {
 	case <-ctx.Done(): // a daemon that hangs cannot be interrupted
 		return card.Slot{}, fmt.Errorf("look into slot: %w", ctx.Err())
 	}
+}
+
+// sight is what a Watch has seen, or nil.
+func (r *Reader) sight() *sight {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held
 }
 
 func (r *Reader) look() (slot card.Slot, err error) {

@@ -3,6 +3,7 @@ package pcsc_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -74,4 +75,69 @@ func look(t *testing.T, r *pcsc.Reader, want card.Slot) {
 			t.Fatalf("got %+v, %v, want %+v", got, err, want)
 		}
 	}
+}
+
+// TestLookBesideAWatch looks all the while that a card comes and goes: the watch
+// must see just that, and Look what the watch sees.
+func TestLookBesideAWatch(t *testing.T) {
+	slot := cardtest.Slot(t)
+	pki, err := vcard.NewPKI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := pcsc.Open("Virtual PCD", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	events := make(chan card.EventKind, 100)
+	sink := make([][]byte, 10_000)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.Watch(ctx, func(e card.Event) { events <- e.Kind })
+	}()
+	want := func(kinds ...card.EventKind) {
+		t.Helper()
+		for _, kind := range kinds {
+			for late := time.After(10 * time.Second); ; {
+				select {
+				case got := <-events:
+					if got != kind {
+						t.Fatalf("the watch told %v, want %v", got, kind)
+					}
+				case <-late:
+					t.Fatalf("the watch didn't tell %v", kind)
+				case <-time.After(time.Millisecond):
+					_, _ = r.Look(t.Context())
+					runtime.GC() // what the binding doesn't hold goes, and is written over
+					for i := range sink {
+						sink[i] = []byte("memory of nobody else's")
+					}
+					continue
+				}
+				break
+			}
+		}
+	}
+	want(card.ReaderReady)
+	for range 3 {
+		insert(t, slot, pki, vcard.Profile{})
+		want(card.MediaInserted)
+		look(t, r, card.Slot{Card: true})
+		if err := slot.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		want(card.MediaRemoved)
+		look(t, r, card.Slot{Card: false})
+	}
+	if err := slot.KillDaemon(); err != nil {
+		t.Fatal(err)
+	}
+	want(card.ReaderGone)
+	if _, err := r.Look(t.Context()); !errors.Is(err, card.ErrNoReader) {
+		t.Errorf("no daemon: %v", err)
+	}
+	stop()
+	<-done
 }

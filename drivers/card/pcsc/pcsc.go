@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/ebfe/scard"
 
@@ -24,6 +25,15 @@ const maxName = 128
 type Reader struct {
 	prefix string
 	log    *slog.Logger
+
+	mu   sync.Mutex
+	held *sight // what Watch sees; nil while none runs
+}
+
+// A sight is what a Watch has told last.
+type sight struct {
+	slot card.Slot
+	err  error // why there is no reader
 }
 
 // Open chooses the first slot whose name begins with reader; "" takes the first

@@ -41,6 +41,8 @@ type slotState struct {
 // starts none of its own that outlives it. In one process there may be one Watch
 // at a time: the binding keeps the names of readers in a table by name.
 func (r *Reader) Watch(ctx context.Context, seen func(card.Event)) error {
+	seen, stop := r.sees(seen)
+	defer stop()
 	wait := firstWait
 	for ctx.Err() == nil {
 		state := new(slotState)
@@ -49,6 +51,7 @@ func (r *Reader) Watch(ctx context.Context, seen func(card.Event)) error {
 			break
 		}
 		state.gone(seen)
+		r.lost(err)
 		if reached {
 			wait = firstWait
 		}
@@ -60,6 +63,36 @@ func (r *Reader) Watch(ctx context.Context, seen func(card.Event)) error {
 		wait = min(2*wait, lastWait)
 	}
 	return ctx.Err()
+}
+
+// sees has Look know what Watch tells: beside a Watch, nobody else may ask the
+// daemon about the same reader.
+func (r *Reader) sees(seen func(card.Event)) (_ func(card.Event), stop func()) {
+	hold := func(s *sight) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.held = s
+	}
+	hold(&sight{err: card.ErrNoReader})
+	return func(e card.Event) {
+		switch now := (card.Slot{Reader: e.Reader}); e.Kind {
+		case card.ReaderGone:
+			hold(&sight{err: card.ErrNoReader})
+		case card.MediaInserted:
+			now.Card, now.Mute = true, len(e.ATR) == 0
+			hold(&sight{slot: now})
+		default:
+			hold(&sight{slot: now})
+		}
+		seen(e)
+	}, func() { hold(nil) }
+}
+
+// lost has Look know why nothing is seen.
+func (r *Reader) lost(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = &sight{err: err}
 }
 
 // gone tells that the reader went, and its card with it.
