@@ -5,7 +5,7 @@
 #   make check   the part of it that takes seconds: format, vet, lint, rules
 #   make fuzz    fuzz every parser, FUZZTIME each (3s; make fuzz FUZZTIME=10m)
 #   make bench   measure; writes out/bench.json
-#   make crash   cut the power of the queue in every way; writes out/crash.json (a quarter of an hour)
+#   make crash   cut the power of the queue in every way; writes out/crash.json (up to an hour and a half)
 #   make clean   forget what was built
 #
 # The rules are: nothing is installed but by build/deps; every step has a
@@ -66,7 +66,7 @@ bench: build
 	$(within) 30m go run ./build/bench -bin $(OUT)/bin -out $(OUT)/bench.json
 
 crash: deps
-	$(within) 60m go run ./build/crash -out $(OUT)/crash.json
+	$(within) 100m go run ./build/crash -out $(OUT)/crash.json
 
 clean:
 	rm -rf $(OUT)
