@@ -26,7 +26,7 @@ func main() {
 	out := flag.String("out", "out/crash.json", "where the results go")
 	scale := flag.String("scale", "long", "long, or a number of cycles for every gate")
 	gates := flag.String("run", "^TestGate", "which gates, as go test's -run; with another value silent gates are let pass")
-	within := flag.Duration("within", 55*time.Minute, "how long all may take")
+	within := flag.Duration("within", 95*time.Minute, "how long all may take")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -194,18 +194,23 @@ func TestGate1NoticesAKioskThatLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLane(t, c.lie, 7)
-			l.longer = 5
-			cycles := gatetest.Scale(15, 100)
-			must(t, l.live(t.Context(), min(cycles, 200)))
-			t.Logf("%d effects by %d submissions", len(l.bus.Applied()), l.bus.Calls(bustest.Submit))
-			why := l.broken()
+			// A lie shows only when the kill comes at its moment: it is waited for, a
+			// round of lives after the other.
+			var why []string
+			rounds, tried, promised := 10, 0, 0
+			for round := 0; round < rounds && len(why) == 0; round++ {
+				l := newLane(t, c.lie, uint64(7+round))
+				l.longer = 5
+				cycles := min(gatetest.Scale(15, 100), 200)
+				must(t, l.live(t.Context(), cycles))
+				tried, promised, why = tried+cycles, promised+len(l.promises.stored), l.broken()
+			}
 			for _, w := range why {
 				if !strings.Contains(w, c.word) {
 					t.Errorf("another violation: %s", w)
 				}
 			}
-			gatetest.Tell(t, gatetest.Result{Gate: "1.kill.control." + name, Cycles: cycles, Violations: len(why), Promises: len(l.promises.stored), Control: true, Least: 1}, why)
+			gatetest.Tell(t, gatetest.Result{Gate: "1.kill.control." + name, Cycles: tried, Violations: len(why), Promises: promised, Control: true, Least: 1}, why)
 		})
 	}
 }
