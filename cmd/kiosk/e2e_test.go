@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"kosk/cmd/bus/agency"
 	"kosk/cmd/kiosksim/rig"
 	"kosk/cmd/kiosksim/stage"
 	"kosk/cmd/kiosksim/visit"
@@ -321,6 +322,61 @@ func (w *world) busHas(n int) rig.BusStatus {
 		case <-w.ctx.Done():
 			w.Fatal(w.ctx.Err())
 		}
+	}
+}
+
+// TestOtherMeansThanTheCardsOwnKeys proves the holder by telephone and by password,
+// at the window, over the real bus, which checks each proof itself.
+func TestOtherMeansThanTheCardsOwnKeys(t *testing.T) {
+	person := visit.Person()
+	phone, user, code, password := agency.Credentials(agency.Population()[0])
+	approves := func(w *world) {
+		w.sees("approve")
+		w.do(w.actor.SeesNode(w.ctx, "approve", "number"))
+		if _, err := w.rig.Phone(person.FIN, true); err != nil {
+			w.Fatal(err)
+		}
+	}
+	enters := func(w *world, digits string) {
+		w.sees("credential")
+		w.do(w.actor.TouchDigits(w.ctx, digits))
+		w.touches("next")
+	}
+	for means, proves := range map[string]func(w *world){
+		"sima": func(w *world) {
+			w.do(w.actor.SeesNode(w.ctx, "approve", "code"))
+			approves(w)
+		},
+		"imza": func(w *world) {
+			enters(w, phone)
+			w.do(w.actor.Settles(w.ctx))
+			enters(w, user)
+			approves(w)
+		},
+		"code": func(w *world) {
+			enters(w, code)
+			w.do(w.actor.Settles(w.ctx))
+			enters(w, password)
+		},
+	} {
+		t.Run(means, func(t *testing.T) {
+			w := newWorld(t)
+			w.toCAN(vcard.Profile{})
+			w.types(person.CAN)
+			w.sees("choosing")
+			w.touches("service.workplace_cert")
+			w.sees("pin")
+			w.touches("other")
+			w.sees("means")
+			w.touches("means." + means)
+			proves(w)
+			w.sees("question")
+			w.touches("option.bank")
+			w.sees("review")
+			w.do(w.actor.ToResult(w.ctx))
+			w.do(w.actor.TakesSlip(w.ctx))
+			w.busHas(1)
+		})
 	}
 }
 
