@@ -1,7 +1,7 @@
 // Command fuzz runs every fuzz target of the tree for a while, one after the
 // other. The targets are found by reading the tree, so that none is forgotten.
 //
-//	fuzz -for 10s [-run REGEXP] [-list]
+//	fuzz -for 3s [-longer REGEXP -longer-for 10s] [-run REGEXP] [-list]
 package main
 
 import (
@@ -30,20 +30,33 @@ const (
 func main() {
 	length := flag.Duration("for", 10*time.Second, "how long each target is fuzzed")
 	only := flag.String("run", "", "fuzz only the targets whose folder and name (drivers/printer.FuzzAnswer) match")
+	longer := flag.String("longer", "", "targets that match are fuzzed for -longer-for, if that is more")
+	longerFor := flag.Duration("longer-for", 10*time.Second, "see -longer")
 	list := flag.Bool("list", false, "print the targets and end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *length, *only, *list); err != nil {
+	if err := run(ctx, turns{*length, *longer, *longerFor}, *only, *list); err != nil {
 		fmt.Fprintln(os.Stderr, "fuzz:", err)
 		os.Exit(1)
 	}
 }
 
+// turns are how long targets are fuzzed.
+type turns struct {
+	all       time.Duration
+	longer    string // regular expression; "" matches none
+	longerFor time.Duration
+}
+
 // run fuzzes the targets of the tree in the working folder; one that fails does
 // not keep the others from their turn.
-func run(ctx context.Context, length time.Duration, only string, list bool) error {
+func run(ctx context.Context, lengths turns, only string, list bool) error {
 	match, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	longer, err := regexp.Compile(lengths.longer)
 	if err != nil {
 		return err
 	}
@@ -56,7 +69,7 @@ func run(ctx context.Context, length time.Duration, only string, list bool) erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := bench{dir: dir, length: length}
+	b := bench{dir: dir}
 	var failed []error
 	ran := 0
 	for _, t := range found {
@@ -67,6 +80,10 @@ func run(ctx context.Context, length time.Duration, only string, list bool) erro
 		if list {
 			fmt.Println(t)
 			continue
+		}
+		b.length = lengths.all
+		if lengths.longer != "" && longer.MatchString(t.String()) {
+			b.length = max(b.length, lengths.longerFor)
 		}
 		if err := b.fuzz(ctx, t, os.Stdout); err != nil {
 			failed = append(failed, err)
@@ -85,7 +102,7 @@ func run(ctx context.Context, length time.Duration, only string, list bool) erro
 // package that it fuzzed last, since targets come a package at a time.
 type bench struct {
 	dir    string
-	length time.Duration
+	length time.Duration // of the turn
 
 	built string // the folder whose test binary is at binary()
 	cache string // Go's build cache, which keeps what fuzzing found interesting

@@ -68,7 +68,7 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			aModule(t, c.body)
-			err := run(t.Context(), time.Second, c.only, false)
+			err := run(t.Context(), turns{all: time.Second}, c.only, false)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -78,7 +78,7 @@ func TestRun(t *testing.T) {
 
 func TestTargetThatHangsFails(t *testing.T) {
 	aModule(t, "select {}")
-	if err := run(t.Context(), 500*time.Millisecond, "", false); !errors.Is(err, errIdle) {
+	if err := run(t.Context(), turns{all: 500 * time.Millisecond}, "", false); !errors.Is(err, errIdle) {
 		t.Errorf("got %v, want %v", err, errIdle)
 	}
 }
