@@ -8,6 +8,10 @@ import (
 	"kosk/device/text"
 )
 
+// holderDatum is the datum that names whose certificate it is, in full: the page is
+// for whom it is shown to, the slip only has the mask.
+const holderDatum = "holder"
+
 // Certificate is a certificate's page: nothing stands on it but what was signed,
 // the words of the catalogue for it, and test where its signer is a test's. So
 // who holds the code can draw the page again and compare. The office whose
@@ -26,6 +30,10 @@ func Certificate(d request.Document, code string, offer *catalogue.Catalogue, te
 		When:   d.Certificate.IssuedAt,
 	}
 	for _, datum := range d.Outcome.Data {
+		if datum.ID == holderDatum {
+			s.Holder = text.Say(text.Az, text.Name, datum.Value)
+			continue
+		}
 		known := service.Datum(datum.ID)
 		if known == nil {
 			return Slip{}, fmt.Errorf("certificate of service %q: no words for %q", service.ID, datum.ID)
