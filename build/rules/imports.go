@@ -99,8 +99,8 @@ var dwellings = []home{
 	{"github.com/prometheus/client_golang", []string{"cmd/bus/metrics"}, nil},
 	{"github.com/prometheus/common", nil, []string{"cmd/bus"}}, // reads what was scraped
 	{"go.opentelemetry.io/otel", []string{"cmd/bus/trace"}, nil},
-	{"go.opentelemetry.io/proto/otlp", nil, []string{"cmd/bus"}}, // a collector in a test
-	{"google.golang.org/protobuf", nil, []string{"cmd/bus"}},
+	{"go.opentelemetry.io/proto/otlp", nil, []string{"cmd"}}, // a collector in a test
+	{"google.golang.org/protobuf", nil, []string{"cmd"}},
 	{"golang.org/x/crypto", []string{"cmd/bus/registry"}, nil}, // argon2id
 	{"github.com/chromedp", nil, []string{"cmd/bus/console"}},  // a browser at the operator's page
 

@@ -62,11 +62,11 @@ type world struct {
 // newWorld starts a whole kiosk, up to its attract screen.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return newWorldWith(t, "")
+	return newWorldWith(t, rig.Options{})
 }
 
-// newWorldWith is newWorld with a model of printer.
-func newWorldWith(t *testing.T, printer string) *world {
+// newWorldWith is newWorld with another printer, or a collector of traces.
+func newWorldWith(t *testing.T, o rig.Options) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
@@ -80,10 +80,9 @@ func newWorldWith(t *testing.T, printer string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	r, err := rig.Open(ctx, rig.Options{
-		Dir: dir, Bin: bin, Out: filepath.Join(dir, "out"), Display: server.Display, Sound: "file", Printer: printer,
-		Log: slog.New(slog.DiscardHandler),
-	})
+	o.Dir, o.Bin, o.Out, o.Display, o.Sound = dir, bin, filepath.Join(dir, "out"), server.Display, "file"
+	o.Log = slog.New(slog.DiscardHandler)
+	r, err := rig.Open(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +244,7 @@ func TestCardsThatAreNotBelievedAreRefusedInWords(t *testing.T) {
 // again, and taken; the next one is left behind, and taken back as somebody
 // begins.
 func TestASlipAtTheSlot(t *testing.T) {
-	w := newWorldWith(t, "custom-vkp")
+	w := newWorldWith(t, rig.Options{Printer: "custom-vkp"})
 	certificate := func() {
 		w.toCAN(vcard.Profile{})
 		w.toReview()

@@ -36,6 +36,8 @@ type Options struct {
 	Display string // X display of the kiosk's window
 	Sound   string // "auto" or "file"
 	Printer string // model of the virtual printer, "" for the TM-T20II: see paper.Models
+	// Collector is where the bus sends traces, OTLP over HTTP: "http://host:port"; or "".
+	Collector string
 	// Windowed opens a window on a desktop in place of the whole screen.
 	Windowed bool
 	Log      *slog.Logger
@@ -144,9 +146,15 @@ func (r *Rig) startBus() error {
 	if err := os.RemoveAll(portFile); err != nil {
 		return err
 	}
+	args := []string{
+		"serve", "--dir", r.busDir(), "--trust", r.bundle(), "--listen", "127.0.0.1:0", "--port-file", portFile,
+		"--log", filepath.Join(r.Out, "bus.log"),
+	}
+	if r.Collector != "" {
+		args = append(args, "--otlp", r.Collector)
+	}
 	var err error
-	r.bus, err = start(r.ctx, "bus", filepath.Join(r.Out, "bus.err"), nil, r.program("bus"), "serve",
-		"--dir", r.busDir(), "--trust", r.bundle(), "--listen", "127.0.0.1:0", "--port-file", portFile, "--log", filepath.Join(r.Out, "bus.log"))
+	r.bus, err = start(r.ctx, "bus", filepath.Join(r.Out, "bus.err"), nil, r.program("bus"), args...)
 	if err != nil {
 		return err
 	}
