@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"kosk/device/catalogue"
+	"kosk/device/receipt"
 	"kosk/device/scene"
 	"kosk/device/text"
 )
@@ -404,20 +405,7 @@ func (v *Visit) registerData() []scene.Node {
 
 // value is a register's datum in words.
 func (v *Visit) value(d *catalogue.Datum, f Found) text.Words {
-	if val := d.Value(f.Value); val != nil {
-		return val.Name.In(v.Lang)
-	}
-	switch d.Kind {
-	case "date":
-		return text.Say(v.Lang, text.Date, f.Value)
-	case "name":
-		lang := text.Lang(f.Lang)
-		if lang == "" {
-			lang = text.Az
-		}
-		return text.Say(lang, text.Name, f.Value)
-	}
-	return text.Say(v.Lang, text.Plain, f.Value)
+	return receipt.Value(v.Lang, d, f.Value, f.Lang)
 }
 
 // ConsentItems are the six things that the law on personal data asks to be
