@@ -218,15 +218,8 @@ func (k *Kiosk) draft() (request.Draft, string) {
 	for f, a := range v.Answers {
 		d.Answers[f] = a
 	}
-	if c := h.Evidence; c != nil {
-		d.Evidence = request.Evidence{
-			Protocol: c.Protocol, CardAccess: c.CardAccess, COM: c.COM, SOD: c.SOD, Groups: map[string][]byte{},
-			AAChallenge: c.ActiveChallenge, AAResponse: c.ActiveResponse, CASecret: c.ChipSecret, CAResponse: c.ChipResponse,
-			MappingKey: c.MappingKey, MappingData: c.MappingData, Security: c.CardSecurity,
-		}
-		for n, g := range c.Groups {
-			d.Evidence.Groups[fmt.Sprintf("DG%d", n)] = g
-		}
+	if h.Evidence != nil {
+		d.Evidence = request.EvidenceOf(h.Evidence)
 	}
 	d.Login, d.CitizenSignature = proofOf(v.Login), proofOf(v.Signed)
 	if s, err := request.ParseStatement(d.CitizenSignature.Statement); err == nil {

@@ -7,6 +7,19 @@ import (
 	"kosk/drivers/card"
 )
 
+// EvidenceOf is what an envelope carries of a chip: the reverse of Chip.
+func EvidenceOf(c *card.Chip) Evidence {
+	e := Evidence{
+		Protocol: c.Protocol, CardAccess: c.CardAccess, COM: c.COM, SOD: c.SOD, Groups: map[string][]byte{},
+		AAChallenge: c.ActiveChallenge, AAResponse: c.ActiveResponse, CASecret: c.ChipSecret, CAResponse: c.ChipResponse,
+		MappingKey: c.MappingKey, MappingData: c.MappingData, Security: c.CardSecurity,
+	}
+	for n, file := range c.Groups {
+		e.Groups["DG"+strconv.Itoa(n)] = file
+	}
+	return e
+}
+
 // Chip is what the evidence says that was read, for device/identity to believe or
 // not; nil without a security object. A proof counts as begun when anything of it
 // is there, so that half a proof is a failed one.

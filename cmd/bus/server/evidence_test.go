@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -66,19 +65,6 @@ func (i issuer) read(t *testing.T, p vcard.Profile) *card.Chip {
 	return chip
 }
 
-// evidence is what a kiosk carries of a chip, as device writes it.
-func evidence(c *card.Chip) request.Evidence {
-	e := request.Evidence{
-		Protocol: c.Protocol, CardAccess: c.CardAccess, COM: c.COM, SOD: c.SOD, Groups: map[string][]byte{},
-		AAChallenge: c.ActiveChallenge, AAResponse: c.ActiveResponse, CASecret: c.ChipSecret, CAResponse: c.ChipResponse,
-		MappingKey: c.MappingKey, MappingData: c.MappingData, Security: c.CardSecurity,
-	}
-	for n, g := range c.Groups {
-		e.Groups[fmt.Sprintf("DG%d", n)] = g
-	}
-	return e
-}
-
 func TestEvidence(t *testing.T) {
 	phones := newPhones(t)
 	state, stranger := newIssuer(t, 1, phones), newIssuer(t, 1, phones)
@@ -131,7 +117,7 @@ func TestEvidence(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d := draftOf(k, 0)
-			d.Assurance, d.Evidence = tt.claimed, evidence(tt.from.read(t, tt.profile))
+			d.Assurance, d.Evidence = tt.claimed, request.EvidenceOf(tt.from.read(t, tt.profile))
 			d.Login = k.login(agency.Population()[0], request.UseLogin)
 			tt.change(&d)
 			resp, v := k.ask(http.MethodPut, path(d), k.seal(d))

@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
 	"kosk/cmd/bus/agency"
 	"kosk/device/identity"
 	"kosk/device/request"
-	"kosk/drivers/card"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/vcard"
 )
@@ -48,24 +46,11 @@ func newIssuer(dir, busDir string) (*issuer, error) {
 		return nil, err
 	}
 	person, provider := approvals.Trust()
-	i := &issuer{bundle: filepath.Join(dir, "trust.json"), evidence: evidenceOf(chip), approvals: approvals}
+	i := &issuer{bundle: filepath.Join(dir, "trust.json"), evidence: request.EvidenceOf(chip), approvals: approvals}
 	return i, identity.WriteBundle(i.bundle, identity.Bundle{
 		Version: 1, Issued: time.Now(), Development: true, Anchors: pki.Bundle(),
 		Persons: [][]byte{pki.People(), person}, Providers: [][]byte{provider},
 	})
-}
-
-// evidenceOf is what a kiosk carries of a chip.
-func evidenceOf(c *card.Chip) request.Evidence {
-	e := request.Evidence{
-		Protocol: c.Protocol, CardAccess: c.CardAccess, COM: c.COM, SOD: c.SOD, Groups: map[string][]byte{},
-		AAChallenge: c.ActiveChallenge, AAResponse: c.ActiveResponse, CASecret: c.ChipSecret, CAResponse: c.ChipResponse,
-		MappingKey: c.MappingKey, MappingData: c.MappingData, Security: c.CardSecurity,
-	}
-	for n, g := range c.Groups {
-		e.Groups[fmt.Sprintf("DG%d", n)] = g
-	}
-	return e
 }
 
 // login has the person log in at the kiosk by code and password. The provider is
