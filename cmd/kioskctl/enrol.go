@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -66,22 +65,10 @@ func enrol(ctx context.Context, url, code string) (*provision.Station, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &provision.Station{
-		Name: got.Station, Key: key, URL: url, StreamKey: provision.NewStreamKey(),
-		Certificate: tls.Certificate{Certificate: [][]byte{got.Certificate}, PrivateKey: key},
-		BusCA:       x509.NewCertPool(),
-	}
-	leaf, err := x509.ParseCertificate(got.Certificate)
+	s, err := provision.NewStation(got.Station, url, key, got.Certificate, got.CA[0])
 	if err != nil {
 		return nil, err
 	}
-	if s.Provider, err = provision.ProviderOf(leaf); err != nil {
-		return nil, err
-	}
-	if s.BusCACert, err = x509.ParseCertificate(got.CA[0]); err != nil {
-		return nil, err
-	}
-	s.BusCA.AddCert(s.BusCACert)
 	return s, fetchKeys(ctx, s)
 }
 

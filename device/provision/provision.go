@@ -229,6 +229,28 @@ func parsePublicKey(text string) (*ecdsa.PublicKey, error) {
 	return ParseReceiptKey(block.Bytes)
 }
 
+// NewStation is a station as enrolment made it: its own certificate and key, and
+// the bus's authority, both certificates X.509 in DER. What to seal to and what to
+// verify with is still to be asked of the bus, over its line.
+func NewStation(name, url string, key *ecdsa.PrivateKey, certificate, authority []byte) (*Station, error) {
+	s := &Station{
+		Name: name, Key: key, URL: url, StreamKey: NewStreamKey(), BusCA: x509.NewCertPool(),
+		Certificate: tls.Certificate{Certificate: [][]byte{certificate}, PrivateKey: key},
+	}
+	leaf, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return nil, err
+	}
+	if s.Provider, err = ProviderOf(leaf); err != nil {
+		return nil, err
+	}
+	if s.BusCACert, err = x509.ParseCertificate(authority); err != nil {
+		return nil, err
+	}
+	s.BusCA.AddCert(s.BusCACert)
+	return s, nil
+}
+
 // ParseReceiptKey reads a P-256 key from a SubjectPublicKeyInfo in DER, as the
 // bus's /v1/keys gives it.
 func ParseReceiptKey(der []byte) (*ecdsa.PublicKey, error) {

@@ -14,8 +14,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -70,21 +68,10 @@ func enrol(ctx context.Context, url, code string) (*kiosk, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &provision.Station{
-		Name: got.Station, Key: key, URL: url, StreamKey: provision.NewStreamKey(), BusCA: x509.NewCertPool(),
-		Certificate: tls.Certificate{Certificate: [][]byte{got.Certificate}, PrivateKey: key},
-	}
-	leaf, err := x509.ParseCertificate(got.Certificate)
+	s, err := provision.NewStation(got.Station, url, key, got.Certificate, got.CA[0])
 	if err != nil {
 		return nil, err
 	}
-	if s.Provider, err = provision.ProviderOf(leaf); err != nil {
-		return nil, err
-	}
-	if s.BusCACert, err = x509.ParseCertificate(got.CA[0]); err != nil {
-		return nil, err
-	}
-	s.BusCA.AddCert(s.BusCACert)
 	line, err := dial(s)
 	if err != nil {
 		return nil, err
