@@ -81,7 +81,7 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 	if err := r.trust(); err != nil {
 		return r, err
 	}
-	if r.Slot, err = vcard.OpenSlot(ctx, filepath.Join(o.Dir, "pcsc"), o.Log); err != nil {
+	if r.Slot, err = vcard.OpenSlot(ctx, filepath.Join(o.Dir, "pcsc"), vcard.SlotOptions{Log: o.Log}); err != nil {
 		return r, err
 	}
 	model, ok := paper.Models()[r.profile()]
