@@ -295,10 +295,15 @@ func TestTheBusRefusesWhatComesTooLate(t *testing.T) {
 	id := w.putTo(l, offline.Item{}, func(d *request.Draft) {
 		d.Clock, d.TTL, d.CreatedAt = request.ClockTrusted, time.Hour, d.CreatedAt.Add(-2*time.Hour)
 	})
-	until(t, "the refusal", func() bool { return isParked(l, id) })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var told offline.Progress
+	if err := l.Courier.Track(ctx, string(id), func(p offline.Progress) { told = p }); err != nil {
+		t.Error(err)
+	}
 	f, err := l.Queue.Show(string(id))
-	if err != nil || f.Reason != "too_late" || !f.MaybeSent {
-		t.Errorf("%v, %q, sent %v", err, f.Reason, f.MaybeSent)
+	if err != nil || f.State != queue.Parked || f.Reason != "too_late" || !f.MaybeSent || told.Stage != offline.Refused || told.Reason != f.Reason {
+		t.Errorf("%v, %v for %q, sent %v; told %v for %q", err, f.State, f.Reason, f.MaybeSent, told.Stage, told.Reason)
 	}
 	saysWhy(t, f.Reason)
 }
