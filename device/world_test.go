@@ -583,6 +583,9 @@ func (o *outbox) Put(ctx context.Context, item offline.Item) error {
 	if err != nil || string(d.ID) != item.ID {
 		o.t.Errorf("the envelope doesn't open for the bus: %v", err)
 	}
+	if offer, err := catalogue.Load(); err != nil || item.TTL != offer.Service(catalogue.ServiceID(d.Service)).Lifetime() || item.TTL != d.TTL || item.TTL == 0 {
+		o.t.Errorf("%v: the item lives %v, the request %v", err, item.TTL, d.TTL)
+	}
 	if o.drafts == nil {
 		o.drafts, o.bodies = map[string]request.Draft{}, map[string][]byte{}
 	}

@@ -295,7 +295,7 @@ func (r *Rig) BusStatus() (s BusStatus, err error) {
 
 // QueueStats is what the kiosk's queue holds. The kiosk must not be running.
 func (r *Rig) QueueStats() (left, parked int, err error) {
-	q, err := queue.Open(filepath.Join(r.State(), "queue.db"), queue.Options{LockWait: patience})
+	q, err := queue.OpenReader(r.ctx, filepath.Join(r.State(), "queue.db"), queue.Options{LockWait: patience}, nil)
 	if err != nil {
 		return 0, 0, err
 	}
