@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -225,4 +227,20 @@ func FuzzApproval(f *testing.F) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// TestACrashBeforeTheKeysWereKept: the next start makes them, and leaves nothing
+// of the one that was cut off.
+func TestACrashBeforeTheKeysWereKept(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "."+approvalFile+".new"), []byte(`{"authority": "MII`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenApprovals(dir); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != approvalFile {
+		t.Errorf("left: %v, %v", entries, err)
+	}
 }

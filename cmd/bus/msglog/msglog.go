@@ -264,6 +264,17 @@ func encode(e Entry) (b []byte, sum string, err error) {
 	return append(b, '\n'), sum, err
 }
 
+// Sync makes durable what has been appended so far.
+func (l *Log) Sync() error {
+	l.mu.Lock()
+	last := l.last.Seq
+	l.mu.Unlock()
+	if err := l.sync(last); err != nil {
+		return fmt.Errorf("sync message log: %w", err)
+	}
+	return nil
+}
+
 // sync makes everything up to an entry durable. Whoever waits here while another
 // syncs finds that done for it as well.
 func (l *Log) sync(upto uint64) error {

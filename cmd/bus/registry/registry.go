@@ -24,6 +24,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"kosk/cmd/bus/keep"
 )
 
 // Errors of the registry. Compare with errors.Is.
@@ -111,7 +113,7 @@ func (r *Registry) Secret(name string) ([]byte, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			secret = make([]byte, 32)
 			_, _ = rand.Read(secret) // never fails, see crypto/rand
-			return replace(path, []byte(hex.EncodeToString(secret)+"\n"))
+			return keep.File(path, []byte(hex.EncodeToString(secret)+"\n"))
 		}
 		if err != nil {
 			return err
@@ -339,7 +341,7 @@ func (r *Registry) store(s Station) error {
 	if err != nil {
 		return err
 	}
-	return replace(r.path(s.Name), append(b, '\n'))
+	return keep.File(r.path(s.Name), append(b, '\n'))
 }
 
 // CodeOpen says whether a one-time code waits to be used.

@@ -174,7 +174,7 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	if failed != nil || errors.Is(cause, context.Canceled) || errors.Is(cause, http.ErrServerClosed) {
 		cause = failed
 	}
-	if err := errors.Join(cause, s.stats.Save(), s.messages.Close()); err != nil {
+	if err := errors.Join(cause, s.stats.Save(s.messages.Sync), s.messages.Close()); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
