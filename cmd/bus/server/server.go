@@ -106,7 +106,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		Config: c, faults: newFaults(), since: time.Now().UTC(),
 		submitting: make(chan struct{}, maxSubmitting), failed: make(chan error, 1),
 		inFlight: map[string]bool{}, conns: map[net.Conn]struct{}{}, lastSeen: map[string]time.Time{},
-		accesses: &accesses{all: map[string][]access{}}, changes: newChanges(), pace: newPace(c.Rate),
+		accesses: &accesses{all: map[string]looks{}}, changes: newChanges(), pace: newPace(c.Rate),
 		shelf: &shelf{dir: c.Registry.Dir()},
 	}
 	if s.Spans == nil {

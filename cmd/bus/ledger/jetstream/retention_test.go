@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-
 	"kosk/cmd/bus/ledger"
 )
 
@@ -57,7 +56,7 @@ func aged(t *testing.T) (l *Ledger, end func()) {
 	}
 }
 
-// TestEntriesEndBeforeAWalk: the oldest ones may be gone when the walk comes to
+// TestEntriesEndDuringAWalk: the oldest ones may be gone when the walk comes to
 // them. That is no damage, whether it had begun or not.
 func TestEntriesEndDuringAWalk(t *testing.T) {
 	for name, begun := range map[string]bool{"before its first": false, "between its first and its second": true} {
@@ -94,4 +93,3 @@ func TestAGapIsDamage(t *testing.T) {
 		t.Errorf("goes on after %d", last.Seq)
 	}
 }
-
