@@ -159,7 +159,7 @@ func (l *Log) open() (err error) {
 			l.Seen(e)
 		}
 	}
-	r, err := read(l.dir, &l.Key.PublicKey, true, seen)
+	r, err := read(l.dir, &l.Key.PublicKey, true, nil, seen)
 	if err != nil {
 		return err
 	}
