@@ -244,3 +244,31 @@ func TestACrashBeforeTheKeysWereKept(t *testing.T) {
 		t.Errorf("left: %v, %v", entries, err)
 	}
 }
+
+// TestOneStationLeavesRoom: one that asks in a loop is told to wait, and nobody
+// else is; nor is it, once what it had opened is over.
+func TestOneStationLeavesRoom(t *testing.T) {
+	a, _ := newProvider(t)
+	begin := func(station string, at time.Time) int {
+		t.Helper()
+		return a.begin(station, identity.ApprovalQuestion{
+			Means: "sima", Use: identity.Login, Statement: statement(t, identity.Login, station),
+		}, at).Status
+	}
+	now := time.Now()
+	for i := range maxApprovals {
+		want := http.StatusOK
+		if i >= maxOpen {
+			want = http.StatusTooManyRequests
+		}
+		if got := begin("K-1", now); got != want {
+			t.Fatalf("number %d: %d, want %d", i+1, got, want)
+		}
+	}
+	if got := begin("K-2", now); got != http.StatusOK {
+		t.Errorf("another station: %d", got)
+	}
+	if got := begin("K-1", now.Add(2*approvalLife+time.Second)); got != http.StatusOK {
+		t.Errorf("when they are over: %d", got)
+	}
+}
