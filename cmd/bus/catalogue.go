@@ -1,10 +1,10 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 
+	"kosk/cmd/bus/keep"
 	"kosk/cmd/bus/server"
 	"kosk/device/catalogue"
 )
@@ -27,14 +27,5 @@ func (c catalogueSet) Run() error {
 	if _, err := catalogue.Parse(string(b)); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(c.Dir, ".catalogue-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // fails once it is renamed
-	_, err = tmp.Write(b)
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), filepath.Join(c.Dir, server.CatalogueFile))
+	return keep.File(filepath.Join(c.Dir, server.CatalogueFile), b)
 }

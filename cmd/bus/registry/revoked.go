@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"kosk/cmd/bus/keep"
 	"kosk/device/request"
 )
 
@@ -45,7 +46,7 @@ func (r *Registry) Revoke(number, reason string, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		return replace(r.revoked(), b)
+		return keep.File(r.revoked(), b)
 	})
 }
 

@@ -61,21 +61,36 @@ func Sign(kind string, payload []byte, key *ecdsa.PrivateKey) ([]byte, error) {
 
 // Open checks a seal and returns what was sealed, or ErrSeal.
 func Open(kind string, sealed []byte, key *ecdsa.PublicKey) ([]byte, error) {
-	var j jws
-	d := json.NewDecoder(bytes.NewReader(sealed))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&j); err != nil || d.More() {
-		return nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
+	payload, sum, raw, err := parse(kind, sealed)
+	if err != nil {
+		return nil, err
 	}
-	payload, errP := base.DecodeString(j.Payload)
-	raw, errS := base.DecodeString(j.Signature)
-	if errP != nil || errS != nil || len(raw) != 64 || j.Protected != protected(kind) {
-		return nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
-	}
-	sum := sha256.Sum256([]byte(j.Protected + "." + j.Payload))
 	r, s := new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])
 	if !ecdsa.Verify(key, sum[:], r, s) {
 		return nil, fmt.Errorf("open %s: %w: signature", kind, ErrSeal)
 	}
 	return payload, nil
+}
+
+// Peek returns what was sealed without a look at the signature, or ErrSeal. It is
+// for what something else proves, such as a later seal that has the hash of this.
+func Peek(kind string, sealed []byte) ([]byte, error) {
+	payload, _, _, err := parse(kind, sealed)
+	return payload, err
+}
+
+// parse reads the form: what was sealed, the hash that is signed, the signature.
+func parse(kind string, sealed []byte) (payload []byte, sum [32]byte, signature []byte, err error) {
+	var j jws
+	d := json.NewDecoder(bytes.NewReader(sealed))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&j); err != nil || d.More() {
+		return nil, sum, nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
+	}
+	payload, errP := base.DecodeString(j.Payload)
+	signature, errS := base.DecodeString(j.Signature)
+	if errP != nil || errS != nil || len(signature) != 64 || j.Protected != protected(kind) {
+		return nil, sum, nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
+	}
+	return payload, sha256.Sum256([]byte(j.Protected + "." + j.Payload)), signature, nil
 }
