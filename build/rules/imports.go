@@ -82,6 +82,8 @@ var dwellings = []home{
 	{"github.com/miekg/pkcs11", []string{"drivers/signer/pkcs11"}, nil},
 	{"github.com/google/go-tpm", []string{"drivers/keystore/tpm"}, nil},
 	{"github.com/jfreymuth/pulse", []string{"drivers/sound/pulse"}, nil},
+	{"periph.io/x/conn/v3", []string{"drivers/panel/gpio"}, nil},
+	{"periph.io/x/host/v3", []string{"drivers/panel/gpio"}, nil},
 	{"github.com/tarm/serial", []string{"drivers/serial"}, nil},
 
 	{"github.com/go-fonts/dejavu", []string{"drivers/printer/document", "drivers/printer/dots"}, []string{"build/rules"}},
