@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,8 @@ import (
 	"kosk/cmd/kiosksim/visit"
 	"kosk/device/text"
 	"kosk/drivers/card/vcard"
+	"kosk/drivers/panel"
+	"kosk/drivers/panel/desk"
 	"kosk/drivers/printer"
 )
 
@@ -242,9 +246,11 @@ func TestCardsThatAreNotBelievedAreRefusedInWords(t *testing.T) {
 
 // A printer with a presenter holds the slip out: it is asked for, again and
 // again, and taken; the next one is left behind, and taken back as somebody
-// begins.
+// begins. The lamp beside the slot flashes, and quicker when it is not taken, until
+// it is, or its person has left.
 func TestASlipAtTheSlot(t *testing.T) {
 	w := newWorldWith(t, rig.Options{Printer: "custom-vkp"})
+	lamp := w.lamp(panel.ReceiptPrinter)
 	certificate := func() {
 		w.toCAN(vcard.Profile{})
 		w.toReview()
@@ -258,10 +264,13 @@ func TestASlipAtTheSlot(t *testing.T) {
 		w.sees("parting")
 	}
 	certificate()
+	lamp(panel.Continuous, panel.Slow)
 	w.listens()
 	w.hears("az", "paper.take_again")
+	lamp(panel.Quick)
 	w.rig.Paper.Take()
 	w.do(w.actor.SeesNode(w.ctx, "result", "paper"))
+	lamp(panel.Off)
 	leaves()
 	w.touches("again")
 	w.sees("attract")
@@ -271,6 +280,7 @@ func TestASlipAtTheSlot(t *testing.T) {
 	leaves()
 	w.touches("again")
 	w.sees("attract")
+	lamp(panel.Continuous, panel.Slow, panel.Off)
 	if w.rig.Paper.Retracted() != 0 {
 		t.Error("taken back while nobody begins")
 	}
@@ -281,6 +291,47 @@ func TestASlipAtTheSlot(t *testing.T) {
 	if n := w.rig.Paper.Retracted(); n != 1 || w.rig.Paper.AtSlot() {
 		t.Errorf("%d slips were taken back, or one is still at the slot", n)
 	}
+}
+
+// lamp returns what waits until a lamp has shown something since the last time,
+// in this order and nothing else. Quick may have come before Off, by who is slow.
+func (w *world) lamp(l panel.Lamp) func(want ...panel.Pattern) {
+	seen := 0
+	return func(want ...panel.Pattern) {
+		w.Helper()
+		var all []panel.Pattern
+		for limit := time.Now().Add(60 * time.Second); ; {
+			all = w.patterns(l)
+			n := len(all)
+			if n > seen && all[n-1] == want[len(want)-1] || time.Now().After(limit) {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		got := slices.Clone(all[seen:])
+		if n := len(got); n > len(want) && want[len(want)-1] == panel.Off && got[n-2] == panel.Quick {
+			got = slices.Delete(got, n-2, n-1)
+		}
+		if !slices.Equal(got, want) {
+			w.Errorf("%s showed %v, want %v", l, all[seen:], want)
+		}
+		seen = len(all)
+	}
+}
+
+// patterns are all that a lamp has shown.
+func (w *world) patterns(l panel.Lamp) (all []panel.Pattern) {
+	w.Helper()
+	b, err := os.ReadFile(w.rig.Lamps())
+	w.do(err)
+	for line := range strings.Lines(string(b)) {
+		var c desk.Change
+		w.do(json.Unmarshal([]byte(line), &c))
+		if c.Lamp == l {
+			all = append(all, c.Pattern)
+		}
+	}
+	return all
 }
 
 func TestWithoutPaperTheReceiptIsACodeOnTheScreen(t *testing.T) {

@@ -44,6 +44,11 @@ func (v *Visit) cardLamp() panel.Pattern {
 // slipLamp is steady while a slip is printed, and asks for the one that is out:
 // until it is gone where the printer tells, else until the person leaves.
 func (v *Visit) slipLamp() panel.Pattern {
+	switch v.State {
+	case Answering, Ending, TakingCard, Parting:
+	default: // its scene doesn't speak of the slip
+		return panel.Off
+	}
 	switch {
 	case v.hangs() && v.Asked > 0:
 		return panel.Quick

@@ -41,7 +41,8 @@ type Panel interface {
 	// Run flashes the lamps until ctx ends. Then all of them are dark, whatever
 	// Light with the same ctx is told, and it returns nil. One Run at a time.
 	Run(ctx context.Context) error
-	// Err says why lamps don't show what they are told; nil while they do.
+	// Err says why lamps don't show what they are told; nil while they do. It doesn't
+	// wait for them.
 	Err() error
 	// Close makes all lamps dark, and lets the panel go.
 	Close() error

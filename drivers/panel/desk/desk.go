@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kosk/drivers/panel"
@@ -27,7 +28,8 @@ type Panel struct {
 	mu    sync.Mutex
 	f     *os.File                     // nil when closed
 	shows map[panel.Lamp]panel.Pattern // a lamp that isn't in it there is not
-	err   error
+
+	sick atomic.Pointer[error]
 }
 
 var _ panel.Panel = (*Panel)(nil)
@@ -71,10 +73,12 @@ func (p *Panel) light(l panel.Lamp, pattern panel.Pattern) error {
 	if err == nil {
 		_, err = p.f.Write(append(b, '\n'))
 	}
-	if p.err = nil; err != nil {
-		p.err = fmt.Errorf("%w: %w", panel.ErrFault, err)
-		return p.err
+	if err != nil {
+		err = fmt.Errorf("%w: %w", panel.ErrFault, err)
+		p.sick.Store(&err)
+		return err
 	}
+	p.sick.Store(nil)
 	p.shows[l] = pattern
 	return nil
 }
@@ -99,9 +103,10 @@ func (p *Panel) dark() error {
 
 // Err is what the last line failed with.
 func (p *Panel) Err() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.err
+	if err := p.sick.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Close makes all lamps dark and ends the file.
@@ -111,7 +116,8 @@ func (p *Panel) Close() error {
 	if p.f == nil {
 		return nil
 	}
-	err := errors.Join(p.dark(), p.f.Close())
-	p.f, p.err = nil, fmt.Errorf("%w: closed", panel.ErrUnplugged)
+	err, over := errors.Join(p.dark(), p.f.Close()), fmt.Errorf("%w: closed", panel.ErrUnplugged)
+	p.f = nil
+	p.sick.Store(&over)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"periph.io/x/conn/v3/driver/driverreg"
@@ -48,6 +49,7 @@ type Panel struct {
 	low  bool
 	log  *slog.Logger
 	woke chan struct{} // capacity 1: what is told has changed
+	sick atomic.Pointer[error]
 
 	mu     sync.Mutex // held while a line is told, so that lines change one after another
 	lines  map[panel.Lamp]*line
@@ -204,7 +206,22 @@ func (p *Panel) set(at *line, lit bool) error {
 		p.log.Warn("lamp", "line", at.pin.Name(), "err", err)
 	}
 	at.err = err
+	p.sum()
 	return err
+}
+
+// sum lays out what Err says, under mu.
+func (p *Panel) sum() {
+	var err error
+	for _, l := range panel.Lamps() {
+		if at := p.lines[l]; err == nil && at != nil && at.err != nil {
+			err = fmt.Errorf("%s: %w", l, at.err)
+		}
+	}
+	if p.closed {
+		err = fmt.Errorf("%w: closed", panel.ErrUnplugged)
+	}
+	p.sick.Store(&err)
 }
 
 // release gives a line back to the kernel, where a pin can be.
@@ -216,15 +233,8 @@ func release(pin gpio.PinOut) {
 
 // Err is what the lines refuse.
 func (p *Panel) Err() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return fmt.Errorf("%w: closed", panel.ErrUnplugged)
-	}
-	for _, l := range panel.Lamps() {
-		if at := p.lines[l]; at != nil && at.err != nil {
-			return fmt.Errorf("%s: %w", l, at.err)
-		}
+	if err := p.sick.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
@@ -238,6 +248,7 @@ func (p *Panel) Close() error {
 	}
 	err := p.dark()
 	p.closed = true
+	p.sum()
 	for _, at := range p.lines {
 		release(at.pin)
 	}
