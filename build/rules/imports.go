@@ -90,7 +90,7 @@ var dwellings = []home{
 	{"golang.org/x/image", []string{"build/picture", "drivers/printer"}, []string{"build/rules", "ui"}},
 	{"github.com/boombuler/barcode", []string{"drivers/printer/dots", "ui/kit"}, nil}, // one code on paper, one on the screen
 
-	{"github.com/hanwen/go-fuse/v2", []string{"offline/queue/crashtest"}, nil}, // a disk that forgets
+	{"github.com/hanwen/go-fuse/v2", []string{"offline/queue/crashtest"}, []string{"drivers/panel/gpio"}}, // a disk that forgets; a chip that is not there
 	{"github.com/signintech/gopdf", []string{"drivers/printer/document"}, nil},
 	{"github.com/nats-io/nats-server/v2", []string{"cmd/bus/ledger/jetstream"}, nil},
 	{"github.com/nats-io/nats.go", []string{"cmd/bus/ledger/jetstream"}, nil},

@@ -245,9 +245,9 @@ func TestCardsThatAreNotBelievedAreRefusedInWords(t *testing.T) {
 }
 
 // A printer with a presenter holds the slip out: it is asked for, again and
-// again, and taken; the next one is left behind, and taken back as somebody
-// begins. The lamp beside the slot flashes, and quicker when it is not taken, until
-// it is, or its person has left.
+// again, and taken; the next one is not, and taken back; the last one is left
+// behind, and taken back as somebody begins. The lamp beside the slot flashes,
+// quicker when the slip is not taken, until it is gone or its person is.
 func TestASlipAtTheSlot(t *testing.T) {
 	w := newWorldWith(t, rig.Options{Printer: "custom-vkp"})
 	lamp := w.lamp(panel.ReceiptPrinter)
@@ -262,6 +262,8 @@ func TestASlipAtTheSlot(t *testing.T) {
 		w.sees("take-card")
 		w.do(w.rig.Slot.Remove())
 		w.sees("parting")
+		w.touches("again")
+		w.sees("attract")
 	}
 	certificate()
 	lamp(panel.Continuous, panel.Slow)
@@ -272,23 +274,26 @@ func TestASlipAtTheSlot(t *testing.T) {
 	w.do(w.actor.SeesNode(w.ctx, "result", "paper"))
 	lamp(panel.Off)
 	leaves()
-	w.touches("again")
-	w.sees("attract")
 	w.voice = false
 
 	certificate()
+	lamp(panel.Continuous, panel.Slow)
+	lamp(panel.Quick)
+	lamp(panel.Off)
+	w.do(w.actor.SeesNode(w.ctx, "result", "code"))
 	leaves()
-	w.touches("again")
-	w.sees("attract")
+
+	certificate()
+	leaves()
 	lamp(panel.Continuous, panel.Slow, panel.Off)
-	if w.rig.Paper.Retracted() != 0 {
-		t.Error("taken back while nobody begins")
+	if n := w.rig.Paper.Retracted(); n != 1 {
+		t.Errorf("%d slips were taken back, the last one while nobody begins", n)
 	}
 	w.touches("lang.az")
-	for limit := time.Now().Add(15 * time.Second); w.rig.Paper.Retracted() != 1 && time.Now().Before(limit); {
+	for limit := time.Now().Add(15 * time.Second); w.rig.Paper.Retracted() != 2 && time.Now().Before(limit); {
 		time.Sleep(50 * time.Millisecond)
 	}
-	if n := w.rig.Paper.Retracted(); n != 1 || w.rig.Paper.AtSlot() {
+	if n := w.rig.Paper.Retracted(); n != 2 || w.rig.Paper.AtSlot() {
 		t.Errorf("%d slips were taken back, or one is still at the slot", n)
 	}
 }
