@@ -103,13 +103,17 @@ type step struct {
 	want lit
 }
 
-func TestTheLampsOfPaper(t *testing.T) {
+// A story is told at a kiosk with a printer for pages, or without.
+type story struct {
+	pages bool
+	steps []step
+}
+
+// storiesOfPaper are what can become of slip and page, from when they are printed.
+func storiesOfPaper() map[string]story {
 	slow, quick, medium, on := panel.Slow, panel.Quick, panel.Medium, panel.Continuous
 	out := session.SlipPrinted{Outcome: printer.Confirmed}
-	for name, tt := range map[string]struct {
-		pages bool
-		steps []step
-	}{
+	return map[string]story{
 		"taken at once": {false, []step{
 			{session.SlipPresented{}, lit{slip: slow}},
 			{out, lit{slip: slow}},
@@ -161,7 +165,11 @@ func TestTheLampsOfPaper(t *testing.T) {
 			{session.Finished{}, lit{card: medium}},
 		}},
 		"no page": {true, []step{{session.PagePrinted{Outcome: printer.Failed}, lit{slip: on}}}},
-	} {
+	}
+}
+
+func TestTheLampsOfPaper(t *testing.T) {
+	for name, tt := range storiesOfPaper() {
 		t.Run(name, func(t *testing.T) {
 			k := sessiontest.Kiosk()
 			k.Pages = tt.pages
@@ -172,7 +180,7 @@ func TestTheLampsOfPaper(t *testing.T) {
 				}
 				v.Step(e)
 			}
-			if want := (lit{slip: on}); !tt.pages && lamps(v) != want || tt.pages && lamps(v) != (lit{page: on}) {
+			if want := (lit{slip: panel.Continuous}); !tt.pages && lamps(v) != want || tt.pages && lamps(v) != (lit{page: panel.Continuous}) {
 				t.Fatalf("printing: %+v", lamps(v))
 			}
 			for i, s := range tt.steps {

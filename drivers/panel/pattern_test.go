@@ -14,21 +14,21 @@ const most = 3
 // flashes asks a lamp whenever it wants to be asked, and at the moments of act
 // besides, and returns when it was lit.
 func flashes(f *Flash, from, until time.Time, act func(now time.Time) (next time.Time)) (rises []time.Time) {
-	lit := f.lit
-	for now := from; now.Before(until); {
-		next := act(now)
-		is, again := f.At(now)
+	lit, at := f.lit, from
+	for at.Before(until) {
+		next := act(at)
+		is, again := f.At(at)
 		if is && !lit {
-			rises = append(rises, now)
+			rises = append(rises, at)
 		}
 		lit = is
-		if again > 0 && (next.IsZero() || now.Add(again).Before(next)) {
-			next = now.Add(again)
+		if soon := at.Add(again); again > 0 && (next.IsZero() || soon.Before(next)) {
+			next = soon
 		}
 		if next.IsZero() {
 			break
 		}
-		now = next
+		at = next
 	}
 	return rises
 }
