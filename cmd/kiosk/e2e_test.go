@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 // newWorldWith is newWorld with another printer, or a collector of traces.
 func newWorldWith(t *testing.T, o rig.Options) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "kosk") // short enough for a socket in it
 	if err != nil {
@@ -247,7 +247,8 @@ func TestCardsThatAreNotBelievedAreRefusedInWords(t *testing.T) {
 // A printer with a presenter holds the slip out: it is asked for, again and
 // again, and taken; the next one is not, and taken back; the last one is left
 // behind, and taken back as somebody begins. The lamp beside the slot flashes,
-// quicker when the slip is not taken, until it is gone or its person is.
+// quicker when the slip is not taken, until it is gone or its person is; and none is
+// lit when the program has ended.
 func TestASlipAtTheSlot(t *testing.T) {
 	w := newWorldWith(t, rig.Options{Printer: "custom-vkp"})
 	lamp := w.lamp(panel.ReceiptPrinter)
@@ -295,6 +296,14 @@ func TestASlipAtTheSlot(t *testing.T) {
 	}
 	if n := w.rig.Paper.Retracted(); n != 2 || w.rig.Paper.AtSlot() {
 		t.Errorf("%d slips were taken back, or one is still at the slot", n)
+	}
+
+	w.sees("home")
+	w.touches("with-card")
+	w.sees("card")
+	w.rig.StopKiosk()
+	if all := w.patterns(panel.CardReader); !slices.Equal(all[max(0, len(all)-2):], []panel.Pattern{panel.Slow, panel.Off}) {
+		t.Errorf("the card's lamp stays lit when the program ends: %v", all)
 	}
 }
 
