@@ -33,6 +33,7 @@ import (
 	"kosk/drivers/card"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/vcard"
+	"kosk/drivers/panel"
 	"kosk/drivers/printer"
 	"kosk/drivers/speech"
 	"kosk/drivers/speech/mute"
@@ -118,6 +119,12 @@ const invite = 2 * time.Hour
 
 func build(t *testing.T, signing bool, pages *sheets) *world {
 	t.Helper()
+	return buildWith(t, signing, pages, newLights(t))
+}
+
+// buildWith is build with the test's own lamps.
+func buildWith(t *testing.T, signing bool, pages *sheets, lamps panel.Panel) *world {
+	t.Helper()
 	pki, err := vcard.NewPKI()
 	check(t, err)
 	chip, err := vcard.New(pki, aygun(), vcard.Profile{Latency: 10 * time.Millisecond})
@@ -164,7 +171,7 @@ func build(t *testing.T, signing bool, pages *sheets) *world {
 		Signer: device.Signer{
 			Station: "test-1", Key: station, Recipient: box.Recipient(), Receipts: &bus.PublicKey, StreamKey: []byte("key"), BootID: "boot",
 		},
-		Doubt: w.doubted,
+		Doubt: w.doubted, Panel: lamps,
 	}
 	if pages != nil {
 		pages.w, parts.Document = w, pages
