@@ -12,7 +12,6 @@ import (
 	"kosk/device/health"
 	"kosk/device/identity"
 	"kosk/drivers/all"
-	"kosk/drivers/panel"
 	"kosk/drivers/panel/gpio"
 	"kosk/offline"
 )
@@ -53,11 +52,7 @@ func (m *machine) document(cfg config.Config, log *slog.Logger) (err error) {
 // lamps opens those beside the slots. They are never the only sign: the kiosk
 // works without.
 func (m *machine) lamps(cfg config.Lamps, log *slog.Logger) {
-	p, err := all.Panel(cfg.Make, cfg.File, gpio.Options{
-		Chip: cfg.Chip, ActiveLow: cfg.ActiveLow, Log: log, Lines: map[panel.Lamp]string{
-			panel.CardReader: cfg.CardReader, panel.ReceiptPrinter: cfg.ReceiptPrinter, panel.DocumentPrinter: cfg.DocumentPrinter,
-		},
-	})
+	p, err := all.Panel(cfg.Make, cfg.File, gpio.Options{Chip: cfg.Chip, Lines: cfg.Lines(), ActiveLow: cfg.ActiveLow, Log: log})
 	switch {
 	case err != nil:
 		m.without(log, "lamps", err)

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"kosk/drivers/panel"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,13 @@ type Lamps struct {
 	DocumentPrinter string `toml:"document_printer"`
 	ActiveLow       bool   `toml:"active_low"` // a line is low while its lamp is lit
 	File            string // of "desk", JSON lines
+}
+
+// Lines are the line of each lamp; "": not wired.
+func (l Lamps) Lines() map[panel.Lamp]string {
+	return map[panel.Lamp]string{
+		panel.CardReader: l.CardReader, panel.ReceiptPrinter: l.ReceiptPrinter, panel.DocumentPrinter: l.DocumentPrinter,
+	}
 }
 
 // Speech is the synthesiser.
