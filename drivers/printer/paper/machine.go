@@ -451,15 +451,19 @@ func smaller(g *dots.Bitmap) *dots.Bitmap {
 	return b
 }
 
-// cutCommand is GS V. It is obeyed only at the start of a line.
+// cutCommand is GS V. It is obeyed only at the start of a line. To cut at a place
+// that the paper comes to later (97, 98) isn't built.
 func (m *machine) cutCommand(a []byte) {
 	if len(m.cells) > 0 || !m.model.Cutter {
 		return
 	}
-	if a[0] >= 65 {
+	switch a[0] {
+	case 0, 1, 48, 49:
+		m.cut()
+	case 65, 66, 103, 104:
 		m.advance(toCutter + int(a[1]))
+		m.cut()
 	}
-	m.cut()
 }
 
 // cut lets the slip fall into the tray, unless the blade is stuck.

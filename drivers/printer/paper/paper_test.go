@@ -136,6 +136,17 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+func TestOnlyCutsCut(t *testing.T) {
+	for command, want := range map[string]int{"\x00": 1, "1": 1, "B\x00": 1, "h\x10": 1, "C": 0, "\xff": 0, "a\x00": 0} {
+		var slips []Slip
+		m := machineWith(&slips)
+		feed(t, m, "ink\n\x1dV"+command)
+		if len(slips) != want || m.noise != 0 {
+			t.Errorf("GS V %q: %d slips, want %d, and %d bytes of noise", command, len(slips), want, m.noise)
+		}
+	}
+}
+
 func black(img image.Image) int {
 	n := 0
 	for _, v := range img.(*image.Paletted).Pix {
