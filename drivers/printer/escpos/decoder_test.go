@@ -69,16 +69,20 @@ func script(t *testing.T, needs, name string, in []byte, args ...string) []byte 
 func overheard(t *testing.T, profile string, slip printer.Slip) []byte {
 	t.Helper()
 	p := putPaper(t, paper.Options{Model: models[profile](), Memory: true})
-	var longest []byte
+	var sent []byte
 	e := open(t, escpos.Overhear(escpos.Options{Profile: profile, Baud: 115200}, p, func(b []byte) {
-		if len(b) > len(longest) {
-			longest = bytes.Clone(b)
+		switch {
+		case bytes.HasPrefix(b, []byte{0x10}): // how the printer is, asked between two pieces
+		case bytes.HasPrefix(b, []byte("\x1b@")):
+			sent = bytes.Clone(b)
+		default:
+			sent = append(sent, b...)
 		}
 	}))
 	if outcome, err := e.Print(t.Context(), slip); outcome != printer.Confirmed {
 		t.Fatalf("print: %v, %v", outcome, err)
 	}
-	return longest
+	return sent
 }
 
 // decoded is a slip as the decoder reads it off the line.

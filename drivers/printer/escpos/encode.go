@@ -30,16 +30,16 @@ const (
 	markSide = 40  // dots, printed twice as large
 	codeMost = 360 // a QR code is at most this wide: 45 mm
 	bandMost = 256 // rows of one GS v 0
-	bandPace = 48  // the same for a printer that answers between bands
-	paceMost = 240 // bytes without an answer, beyond the one row that exceeds them
+	bandPace = 48  // the same on paper, for a printer that takes a slip piece by piece
+	paceMost = 96  // bytes of a piece, and dots of it on paper, but for the row that exceeds them
 	feedCut  = 0   // dots fed beyond the cutter
 )
 
 // A job is a slip in the printer's language.
 type job struct {
-	bytes   []byte
-	dots    int // how long the slip is on the paper
-	answers int // to GS r 1 within it
+	bytes []byte
+	dots  int   // how long the slip is on the paper
+	ends  []int // of its pieces but the last; each ends with GS r 1
 }
 
 // An encoder turns slips into bytes for one model. It isn't changed by use.
@@ -82,17 +82,18 @@ func (e *encoder) encode(slip printer.Slip) (job, error) {
 	if i := realTime(w.out); i >= 0 {
 		return job{}, fmt.Errorf("real-time command % X at byte %d of the slip", w.out[i:i+2], i)
 	}
-	return job{bytes: w.out, dots: w.dots, answers: w.answers}, nil
+	return job{bytes: w.out, dots: w.dots, ends: w.ends}, nil
 }
 
-// milestone asks a printer without macros for an answer now and then. Whoever
-// switches it off and on makes it miss one.
+// milestone ends a piece of a slip for a printer that takes it so: it is asked for
+// an answer. Whoever switches it off and on makes it miss one.
 func (w *writer) milestone() {
-	if !w.profile.Macros && len(w.out)-w.asked > paceMost {
-		w.put(sensorAsked...)
-		w.answers++
-		w.asked = len(w.out)
+	if !w.profile.pieces() || len(w.out)-w.end < paceMost && w.dots-w.endDots < paceMost {
+		return
 	}
+	w.put(sensorAsked...)
+	w.end, w.endDots = len(w.out), w.dots
+	w.ends = append(w.ends, w.end)
 }
 
 // A writer holds what the printer's settings are while a slip is written.
@@ -105,7 +106,8 @@ type writer struct {
 	page  int // index of the profile's page, -1 at first
 	lent  []lent
 
-	answers, asked int // see milestone
+	ends         []int // see milestone
+	end, endDots int   // of the last piece
 }
 
 // lent is a letter and the code under which its glyph travels.
@@ -360,20 +362,16 @@ func (w *writer) drawn(r row) {
 // each dot both ways.
 func (w *writer) raster(b *dots.Bitmap, mode byte) {
 	most := bandMost
-	if !w.profile.Macros {
-		most = bandPace
+	if w.profile.pieces() {
+		most = bandPace / (1 + int(mode&1))
 	}
 	for y := 0; y < b.H; y += most {
 		band := b.Rows(y, min(most, b.H-y))
 		w.put(0x1D, 0x76, 0x30, mode,
 			byte(band.Stride()), byte(band.Stride()>>8), byte(band.H), byte(band.H>>8))
 		w.out = append(w.out, disarm(slices.Clone(band.Bits))...)
+		w.dots += band.H * (1 + int(mode&1))
 		w.milestone()
-	}
-	if mode == 3 {
-		w.dots += 2 * b.H
-	} else {
-		w.dots += b.H
 	}
 }
 
@@ -437,16 +435,17 @@ func (w *writer) code(text string) error {
 	return nil
 }
 
-// drawnCode prints a QR code as a picture. Where the printer can double its dots,
-// they travel as a quarter of the bytes.
+// drawnCode prints a QR code as a picture. Its modules are an even number of dots
+// wide if they aren't tiny, so that the printer doubles them: a quarter of the
+// bytes.
 func (w *writer) drawnCode(text string, level dots.Level, size int) error {
 	code, err := dots.QR(text, level)
 	if err != nil {
 		return fmt.Errorf("%w: %w", printer.ErrTooLong, err)
 	}
 	times, mode := 1, byte(0)
-	if size%2 == 0 {
-		times, mode = 2, 3
+	if size >= 4 {
+		size, times, mode = size&^1, 2, 3
 	}
 	side := code.W * size
 	b := dots.New(w.profile.Dots/times, side/times)

@@ -33,17 +33,18 @@ type machine struct {
 	paper    printer.Paper
 	roll     int // dots left, or -1 for plenty
 	cover    bool
-	cutter   bool   // the blade is stuck
-	stuck    bool   // a cut has failed, and nobody has recovered it
-	jam      bool   // paper is stuck in the mechanism
-	jammed   bool   // it was, and nobody has recovered it
-	head     bool   // the head is too hot
-	slot     bool   // a slip is held out
-	holding  bool   // and somebody holds on to it
-	within   *Slip  // it was cut and is not held out yet
-	macro    []byte // GS :
-	defining bool   // of a macro
-	fullFor  byte   // GS E0
+	cutter   bool      // the blade is stuck
+	stuck    bool      // a cut has failed, and nobody has recovered it
+	jam      bool      // paper is stuck in the mechanism
+	jammed   bool      // it was, and nobody has recovered it
+	head     bool      // the head is too hot
+	slot     bool      // a slip is held out
+	holding  bool      // and somebody holds on to it
+	within   *Slip     // it was cut and is not held out yet
+	lapse    time.Time // when it is taken back if nobody takes it; zero for never
+	macro    []byte    // GS :
+	defining bool      // of a macro
+	fullFor  byte      // GS E0
 	saidFull string
 	autoFor  byte // GS a
 	said     [4]byte
@@ -80,6 +81,7 @@ type settings struct {
 	pitch     int
 	space     int
 	margin    int
+	patience  time.Duration // of a presenter with a slip that nobody takes; 0 for no end
 }
 
 // A line is what waits to be printed with the next line feed.
@@ -119,6 +121,9 @@ func newMachine(model Model, emit func(Slip)) *machine {
 // reset is ESC @.
 func (m *machine) reset() {
 	m.set = settings{charmap: charmap.CodePage437, glyphs: map[byte]*dots.Bitmap{}, wide: 1, tall: 1, pitch: 30}
+	if m.model.Presenter == "citizen" {
+		m.set.patience = 5 * time.Second
+	}
 	m.line = line{}
 	m.autoFor, m.fullFor = 0, 0
 	m.qr.data, m.qr.size, m.qr.level = "", 3, dots.LevelL

@@ -398,8 +398,9 @@ func (p *Paper) ask(f func(*machine)) {
 func (p *Paper) run(m *machine) {
 	var now *plug
 	var in chan []byte
-	tick := time.NewTimer(0)
+	tick, lapse := time.NewTimer(0), time.NewTimer(0)
 	defer tick.Stop()
+	defer lapse.Stop()
 	full := false
 	var until time.Time // the paper is on its way
 	for {
@@ -418,6 +419,7 @@ func (p *Paper) run(m *machine) {
 				m.receive(c)
 			}
 		case <-tick.C:
+		case <-lapse.C:
 		case <-p.done:
 			return
 		}
@@ -426,6 +428,9 @@ func (p *Paper) run(m *machine) {
 		} else if wait := p.work(m); wait > 0 {
 			until = time.Now().Add(wait)
 			tick.Reset(wait)
+		}
+		if wait := m.lapsed(); wait > 0 {
+			lapse.Reset(wait)
 		}
 		m.changed()
 		if over := m.stopped() && len(m.buffer) > bufferLimit; over != full {
