@@ -66,8 +66,9 @@ func newEncoder(p Profile) *encoder {
 func (e *encoder) encode(slip printer.Slip) (job, error) {
 	w := &writer{encoder: e, out: make([]byte, 0, 2048), pitch: -1, page: -1}
 	rows := lay(slip, e.profile.Columns)
-	w.put(0x1B, 0x40) // ESC @
+	w.put(0x1B, 0x40) // ESC @, which undoes these two
 	w.put(e.profile.AutoStatus...)
+	w.put(e.profile.Setup...)
 	if e.profile.Macros {
 		w.put(witnessDefined...)
 	}

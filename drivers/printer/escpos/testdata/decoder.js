@@ -1,7 +1,7 @@
 // A decoder that nobody here wrote, npos, takes a slip apart: each command, each
 // text as letters, each picture as dots. What npos can't take apart is an error.
-// Beyond its own rules it is told of one command only: GS ( k, QR codes, which
-// has the form of the other GS ( commands.
+// Beyond its own rules it is told of GS ( k, QR codes, which has the form of the
+// other GS ( commands, and of how long the commands to the makers' presenters are.
 const fs = require('fs');
 const npos = require(process.argv[2] + '/npos');
 const iconv = require(process.argv[2] + '/iconv-lite');
@@ -9,7 +9,12 @@ const iconv = require(process.argv[2] + '/iconv-lite');
 // The numbers of ESC t in the makers' manuals.
 const pages = { 16: 'windows1252', 17: 'cp866', 46: 'windows1251', 48: 'windows1254', 73: 'windows1251', 91: 'windows1254' };
 
-npos.rules[npos.symbols.GS]['(k'] = [0, 'd16'];
+Object.assign(npos.rules[npos.symbols.GS], {
+  '(k': [0, 'd16'],
+  R1: 1, // Citizen: the time after which a slip is taken back
+  'e\x03': 1, // Custom: hold the slip out so many steps
+  '\xe0': 1, // Custom: say by itself how it is
+});
 
 function picture(raw, node) {
   const b = npos.codecs.raster.decode(raw, { ...node });
