@@ -147,6 +147,44 @@ func TestOnlyCutsCut(t *testing.T) {
 	}
 }
 
+// TestItSaysByItselfOnlyWhatItWasAsked is GS a n: bit 1 on-line, bit 2 errors, bit
+// 3 the roll.
+func TestItSaysByItselfOnlyWhatItWasAsked(t *testing.T) {
+	hands := map[string]func(*machine){
+		"cover": func(m *machine) { m.cover = true },
+		"blade": func(m *machine) { m.stuck = true },
+		"low":   func(m *machine) { m.paper = printer.PaperLow },
+	}
+	for _, c := range []struct {
+		n    byte
+		hand string
+		says string
+	}{
+		{0x02, "cover", "\x38\x00\x00\x00"},
+		{0x02, "blade", "\x18\x08\x00\x00"},
+		{0x02, "low", ""},
+		{0x04, "cover", ""},
+		{0x04, "blade", "\x18\x08\x00\x00"},
+		{0x08, "cover", ""},
+		{0x08, "low", "\x10\x00\x03\x00"},
+		{0x01, "low", ""},
+		{0xFF, "low", "\x10\x00\x03\x00"},
+		{0x00, "cover", ""},
+	} {
+		m := machineWith(new([]Slip))
+		want := map[bool]string{true: "\x10\x00\x00\x00"}[c.n != 0]
+		if first := feed(t, m, "\x1da"+string([]byte{c.n})); first != want {
+			t.Errorf("GS a %02x: it says % x at once", c.n, first)
+		}
+		hands[c.hand](m)
+		m.changed()
+		m.changed()
+		if string(m.out) != c.says {
+			t.Errorf("GS a %02x, %s: it says % x, want % x", c.n, c.hand, m.out, c.says)
+		}
+	}
+}
+
 func black(img image.Image) int {
 	n := 0
 	for _, v := range img.(*image.Paletted).Pix {
