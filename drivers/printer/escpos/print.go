@@ -32,9 +32,7 @@ func (p *Printer) Print(ctx context.Context, slip printer.Slip) (printer.Outcome
 
 func (p *Printer) print(ctx context.Context, slip printer.Slip) (printer.Outcome, error) {
 	before := p.journal.state(slip.ID)
-	if before == Confirmed || before == Unknown {
-		slip.Copy = true
-	}
+	slip.Copy = slip.Copy || before.printed()
 	job, err := p.encoder.encode(slip)
 	if err != nil {
 		return printer.Failed, err
@@ -68,9 +66,9 @@ func (p *Printer) print(ctx context.Context, slip printer.Slip) (printer.Outcome
 }
 
 // enter records a state that doesn't make a slip less printed than it was: a
-// copy that failed leaves the slip confirmed or unknown.
+// copy that failed leaves the slip out, or perhaps out.
 func (p *Printer) enter(slip printer.Slip, before, s State) error {
-	if before == Confirmed || before == Unknown {
+	if before.printed() {
 		if p.journal.state(slip.ID) != before {
 			return p.journal.record(slip.ID, before)
 		}
