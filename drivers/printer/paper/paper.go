@@ -433,7 +433,7 @@ func (p *Paper) run(m *machine) {
 			lapse.Reset(wait)
 		}
 		m.changed()
-		if over := m.stopped() && len(m.buffer) > bufferLimit; over != full {
+		if over := m.stopped() && len(m.buffer) > bufferLimit; over != full && m.model.XonXoff {
 			full = over
 			m.say([]byte{xon, xoff}[bit(full, 1)])
 		}

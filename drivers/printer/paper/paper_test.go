@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -258,6 +259,41 @@ func opened(t *testing.T, o Options) *Paper {
 		}
 	})
 	return p
+}
+
+// TestItSaysWaitInItsOwnWay stops printers with more to print than they hold.
+func TestItSaysWaitInItsOwnWay(t *testing.T) {
+	for name, model := range Models() {
+		synctest.Test(t, func(t *testing.T) {
+			p := opened(t, Options{Model: model(), Memory: true})
+			host, err := p.Dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer host.Close()
+			var said []byte
+			go func() {
+				for b := make([]byte, 64); ; {
+					n, err := host.Read(b)
+					if err != nil {
+						return
+					}
+					said = append(said, b[:n]...)
+				}
+			}()
+			p.Cover(true)
+			if _, err := host.Write(t.Context(), bytes.Repeat([]byte("wait\n"), 1000)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			p.Cover(false)
+			synctest.Wait()
+			want := map[bool]string{true: "\x13\x11"}[strings.HasPrefix(name, "epson")]
+			if string(said) != want {
+				t.Errorf("%s: it says % x, want % x", name, said, want)
+			}
+		})
+	}
 }
 
 func TestAStrangerPrintsOnTheLine(t *testing.T) {
