@@ -1,14 +1,18 @@
 package escpos_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"kosk/drivers/printer"
+	"kosk/drivers/printer/escpos"
 	"kosk/drivers/printer/paper"
+	"kosk/drivers/serial"
 )
 
 // TestAPrinterThatCannotForgetHoldsLittle lets the paper end, or the cover come
@@ -59,4 +63,45 @@ func TestAPrinterThatCannotForgetHoldsLittle(t *testing.T) {
 
 func linesOut(w *world) int {
 	return strings.Count(strings.Join(append(texts(w.paper), w.paper.Hanging()), "\n"), "slip-1.")
+}
+
+// TestAPrinterThatSaysWaitByAWireIsNeverFull opens the cover in the middle of a
+// long slip. A printer whose buffer is full says by RTS that no byte may come,
+// and then no question can come either: it must not get there.
+func TestAPrinterThatSaysWaitByAWireIsNeverFull(t *testing.T) {
+	all, err := escpos.Profiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for profile, data := range all {
+		if data.Flow != serial.RtsCts {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			p := putPaper(t, paper.Options{Model: models[profile](), Memory: true, MMPerSecond: 150})
+			sent := 0
+			o := escpos.Options{Profile: profile, Baud: 19200, Log: slog.New(slog.DiscardHandler)}
+			kiosk, err := escpos.Open(t.Context(), escpos.Overhear(o, p, func(b []byte) {
+				switch {
+				case bytes.HasPrefix(b, []byte{0x10}):
+				case bytes.HasPrefix(b, []byte("\x1b@")):
+					sent = len(b)
+				default:
+					sent += len(b)
+				}
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer kiosk.Close()
+			timer := time.AfterFunc(300*time.Millisecond, func() { p.Cover(true) })
+			defer timer.Stop()
+			if outcome, err := kiosk.Print(t.Context(), slipOf("slip-1", 400)); outcome != printer.Unknown {
+				t.Fatalf("%s: %v, %v", profile, outcome, err)
+			}
+			if sent > 1000 { // of 6,000
+				t.Errorf("%s: %d bytes went to a printer that stands still", profile, sent)
+			}
+		})
+	}
 }
