@@ -81,6 +81,8 @@ type settings struct {
 	pitch     int
 	space     int
 	margin    int
+	area      int // GS W; 0 is all that the margin leaves
+	bars      bars
 	patience  time.Duration // of a presenter with a slip that nobody takes; 0 for no end
 }
 
@@ -120,7 +122,7 @@ func newMachine(model Model, emit func(Slip)) *machine {
 
 // reset is ESC @.
 func (m *machine) reset() {
-	m.set = settings{charmap: charmap.CodePage437, glyphs: map[byte]*dots.Bitmap{}, wide: 1, tall: 1, pitch: 30}
+	m.set = settings{charmap: charmap.CodePage437, glyphs: map[byte]*dots.Bitmap{}, wide: 1, tall: 1, pitch: 30, bars: asOfNew}
 	if m.model.Presenter == "citizen" {
 		m.set.patience = 5 * time.Second
 	}
@@ -223,6 +225,11 @@ var handlers = map[string]func(*machine, []byte){
 	"ESC v":     func(m *machine, _ []byte) { m.say(m.sensors()) },
 	"GS !":      func(m *machine, a []byte) { m.set.wide, m.set.tall = int(a[0]>>4&7)+1, int(a[0]&7)+1 },
 	"GS B":      func(m *machine, a []byte) { m.set.reverse = a[0]&1 == 1 },
+	"GS H":      func(m *machine, a []byte) { m.set.bars.above, m.set.bars.below = a[0]&1 == 1, a[0]&2 == 2 },
+	"GS W":      func(m *machine, a []byte) { m.set.area = word(a) },
+	"GS h":      func(m *machine, a []byte) { m.set.bars.tall = max(1, int(a[0])) },
+	"GS k":      (*machine).barCode,
+	"GS w":      func(m *machine, a []byte) { m.set.bars.wide = min(max(2, int(a[0])), 6) },
 	"GS L":      func(m *machine, a []byte) { m.set.margin = min(word(a), m.model.Dots) },
 	"GS I":      (*machine).identify,
 	"GS V":      (*machine).cutCommand,
@@ -295,7 +302,12 @@ func (m *machine) add(b *dots.Bitmap) {
 }
 
 // width is how many dots a line has.
-func (m *machine) width() int { return m.model.Dots - m.set.margin }
+func (m *machine) width() int {
+	if all := m.model.Dots - m.set.margin; m.set.area == 0 || m.set.area > all {
+		return all
+	}
+	return m.set.area
+}
 
 // print ends the line: it is drawn, and the paper moves on.
 func (m *machine) print() {

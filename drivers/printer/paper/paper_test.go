@@ -186,6 +186,27 @@ func TestItSaysByItselfOnlyWhatItWasAsked(t *testing.T) {
 	}
 }
 
+func TestTheAreaOfALine(t *testing.T) {
+	for in, want := range map[string]string{
+		"\x1dW\x60\x00twelve letters\n":                      "twelve l\netters",
+		"\x1dW\x60\x00\x1b@twelve letters\n":                 "twelve letters",
+		"\x1dW\xff\xfftwelve letters\n":                      "twelve letters",
+		"\x1dk\x04KOSK\x00\x1dkI\x0c{BKo{C\x14\x1a{B{{\n":    "[CODE39 KOSK]\n[CODE128 Ko2026{]",
+		"\x1dW\x60\x00\x1dk\x04WIDER THAN THE AREA\x00ink\n": "ink",
+		"\x1dk\x02no digits\x00ink\n":                        "ink",
+	} {
+		var slips []Slip
+		m := machineWith(&slips)
+		feed(t, m, in+"\x1dV1")
+		if len(slips) != 1 || slips[0].Text != want || m.noise != 0 {
+			t.Errorf("%q: %d slips, %d bytes of noise, want %q", in, len(slips), m.noise, want)
+			for _, s := range slips {
+				t.Errorf("%q", s.Text)
+			}
+		}
+	}
+}
+
 func black(img image.Image) int {
 	n := 0
 	for _, v := range img.(*image.Paletted).Pix {
@@ -209,6 +230,7 @@ func FuzzMachine(f *testing.F) {
 	f.Add([]byte("\x1b&\x03\x20\x7e\x0c\x1d(k\xff\xff1P0\x1dv0\x00\xff\xff\xff\xff\x10\x14\x08"))
 	f.Add([]byte("\x1b*\x21\xff\xff\x1bD\x01\x02\x00\x1dkA\xffabc\x1d8L\xff\xff\xff\xff"))
 	f.Add([]byte("\x1d(k\x03\x001Q0\x1d(L\x02\x0002\x1d(H\x06\x0000abcd\x1d!\xffA\x1b3\xff\n\n"))
+	f.Add([]byte("\x1dh\x50\x1dw\x03\x1dH\x03\x1dkI\x06{BKosk\x1dk\x02201234567890\x00\x1dW\x20\x00\x1dL\x10\x00wide\n\x1dkE\x03A-1"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) > 4096 {
 			return
