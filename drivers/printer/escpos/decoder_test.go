@@ -261,13 +261,13 @@ func picture(t *testing.T, parts []part) string {
 		case p.Name == "ESC J":
 			y += int(p.Bytes[2])
 		case p.Picture != nil:
-			times := 1 + int(p.Bytes[3]&1)
+			wide, tall := 1+int(p.Bytes[3]&1), 1+int(p.Bytes[3]>>1&1)
 			for at, dot := range p.Picture.Dots {
-				for n := range times * times {
-					img.SetGray(margin+at%p.Picture.Width*times+n%times, y+at/p.Picture.Width*times+n/times, color.Gray{dot})
+				for n := range wide * tall {
+					img.SetGray(margin+at%p.Picture.Width*wide+n%wide, y+at/p.Picture.Width*tall+n/wide, color.Gray{dot})
 				}
 			}
-			y += p.Picture.Height * times
+			y += p.Picture.Height * tall
 		}
 	}
 	var b bytes.Buffer

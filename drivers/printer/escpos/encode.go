@@ -334,44 +334,45 @@ func (w *writer) feed(n int) {
 	}
 }
 
-// drawn sets a line of characters as a picture.
+// drawn sets a line of characters as a picture, which the printer makes as wide
+// and as high as it shall be.
 func (w *writer) drawn(r row) {
-	b := dots.New(w.profile.Dots, r.look.height())
-	tall, step := r.look.height()/24, r.look.width()
+	wide, tall := r.look.width(), r.look.height()/dots.CellH
+	b := dots.New(w.profile.Dots/wide, dots.CellH)
 	draw := func(s string, column int) {
 		for _, c := range s {
 			g := w.face.Glyph(c)
 			if r.look.bold {
 				g = dots.Bold(g)
 			}
-			b.Draw(g, column*dots.CellW, 0, step, tall)
-			column += step
+			b.Draw(g, column*dots.CellW/wide, 0, 1, 1)
+			column += wide
 		}
 	}
 	draw(r.text, 0)
-	draw(r.right, w.profile.Columns-width(r.right)*step)
+	draw(r.right, w.profile.Columns-width(r.right)*wide)
 	if r.look.reverse {
-		b.Invert(0, 0, w.profile.Columns*dots.CellW, b.H)
+		b.Invert(0, 0, w.profile.Columns*dots.CellW/wide, b.H)
 	}
 	ink, above, below := b.Crop()
-	w.feed(above)
-	w.raster(ink, 0)
-	w.feed(below + max(0, r.pitch-b.H))
+	w.feed(above * tall)
+	w.raster(ink, byte(wide-1)|byte(tall-1)<<1)
+	w.feed(below*tall + max(0, r.pitch-r.look.height()))
 }
 
-// raster prints a bitmap from the left edge, GS v 0, in bands; mode 3 doubles
-// each dot both ways.
+// raster prints a bitmap from the left edge, GS v 0, in bands; mode 1 doubles
+// each dot in width, mode 2 in height, and 3 both ways.
 func (w *writer) raster(b *dots.Bitmap, mode byte) {
-	most := bandMost
+	most, tall := bandMost, 1+int(mode>>1)
 	if w.profile.pieces() {
-		most = bandPace / (1 + int(mode&1))
+		most = bandPace / tall
 	}
 	for y := 0; y < b.H; y += most {
 		band := b.Rows(y, min(most, b.H-y))
 		w.put(0x1D, 0x76, 0x30, mode,
 			byte(band.Stride()), byte(band.Stride()>>8), byte(band.H), byte(band.H>>8))
 		w.out = append(w.out, disarm(slices.Clone(band.Bits))...)
-		w.dots += band.H * (1 + int(mode&1))
+		w.dots += band.H * tall
 		w.milestone()
 	}
 }

@@ -432,7 +432,7 @@ func (m *machine) raster(a []byte) {
 		return
 	}
 	b := &dots.Bitmap{W: word(a[2:]) * 8, H: word(a[4:]), Bits: a[6:]}
-	if text := m.reader.read(b); text != "" && a[1] == 0 {
+	if text := m.reader.read(b); text != "" {
 		m.text = append(m.text, text)
 	}
 	m.picture(b, 1+int(a[1]&1), 1+int(a[1]>>1&1))
