@@ -197,8 +197,8 @@ func TestIPPPrinterPassesTheSuite(t *testing.T) {
 				files, err := filepath.Glob(filepath.Join(sim.dir, "*.pdf"))
 				return err == nil && len(files) > 0
 			},
-			Unplug:  sim.stop,
-			Replug:  sim.start,
+			Unplug: sim.stop,
+			Replug: sim.start,
 		}
 	})
 }
