@@ -133,12 +133,13 @@ func (b *bench) fuzz(ctx context.Context, t target, w io.Writer) error {
 }
 
 // once fuzzes a target for a while. It returns what the target said and on how
-// many inputs it was run.
+// many inputs it was run. An input that leads somewhere new is shortened by ten
+// tries: the go command's own minute for each would be more than all the time.
 func (b *bench) once(ctx context.Context, t target, length time.Duration) (out []byte, n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, length+startLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.binary(), "-test.run=^$", "-test.fuzz=^"+t.Name+"$",
-		"-test.fuzztime="+length.String(), "-test.fuzzcachedir="+filepath.Join(b.cache, "fuzz", "kosk", t.Dir))
+		"-test.fuzztime="+length.String(), "-test.fuzzminimizetime=10x", "-test.fuzzcachedir="+filepath.Join(b.cache, "fuzz", "kosk", t.Dir))
 	cmd.Dir = filepath.FromSlash(t.Dir)
 	out, err = output(cmd)
 	switch {

@@ -230,7 +230,7 @@ type Presenter interface {
 
 // A Forgetter says whether its printer can forget. One that can't has to print
 // what it holds before it is clear: without paper Clear fails, and with the next
-// roll that slip comes out, though unknown, cut off from what follows, and taken
+// roll that much of the slip comes out, cut off from what follows, and taken
 // back if there is a presenter. Don't print personal slips on it where nobody
 // can be asked to look after each change of paper. Printers that are no
 // Forgetter forget.

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"kosk/drivers/printer"
@@ -75,6 +76,9 @@ func (p *ippPort) ask(ctx context.Context, r *request, document []byte) (a answe
 		if errors.As(err, &dial) && dial.Op == "dial" {
 			return a, false, fmt.Errorf("%w: %w", printer.ErrUnplugged, err)
 		}
+		if lost(err) {
+			return a, true, fmt.Errorf("%w: %w", printer.ErrUnplugged, err)
+		}
 		return a, true, fmt.Errorf("%w: %w", printer.ErrMute, err)
 	}
 	defer func() { _ = res.Body.Close() }()
@@ -92,6 +96,12 @@ func (p *ippPort) ask(ctx context.Context, r *request, document []byte) (a answe
 		return a, false, fmt.Errorf("%w: %w", printer.ErrOffline, refusal(a.status))
 	}
 	return a, true, nil
+}
+
+// lost reports whether the connection ended in the middle of a question: the
+// printer is gone, and not only silent.
+func lost(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // Refusals that lead to something.

@@ -193,8 +193,12 @@ func TestIPPPrinterPassesTheSuite(t *testing.T) {
 		return printertest.Rig{
 			Printer: p,
 			Out:     func() []string { return pagesText(t, sim.dir) },
-			Unplug:  sim.stop,
-			Replug:  sim.start,
+			Begun: func() bool { // of the first page of a test
+				files, err := filepath.Glob(filepath.Join(sim.dir, "*.pdf"))
+				return err == nil && len(files) > 0
+			},
+			Unplug: sim.stop,
+			Replug: sim.start,
 		}
 	})
 }

@@ -97,3 +97,23 @@ func TestSheetOfOrnaments(t *testing.T) {
 		}
 	}
 }
+
+func TestBarsAreWhatTheyCarry(t *testing.T) {
+	for _, c := range []struct{ kind, text, read string }{
+		{"EAN", "201234567890", "2012345678903"},
+		{"EAN", "9638507", "96385074"},
+		{"UPC-A", "03600029145", "0036000291452"},
+		{"CODE39", "*KOSK-42*", "KOSK-42"},
+		{"CODE128", "Kosk2026", "Kosk2026"},
+	} {
+		b, read, err := dots.Bars(c.kind, c.text)
+		if err != nil || read != c.read || b.H != 1 || !b.At(0, 0) || !b.At(b.W-1, 0) {
+			t.Errorf("%s %q: %q, %v", c.kind, c.text, read, err)
+		}
+	}
+	for _, c := range [][2]string{{"EAN", "12"}, {"EAN", "abcdefghijkl"}, {"ITF", "1"}, {"CODABAR", "x"}, {"", "1"}, {"CODE128", ""}} {
+		if _, _, err := dots.Bars(c[0], c[1]); err == nil {
+			t.Errorf("%s %q is drawn", c[0], c[1])
+		}
+	}
+}

@@ -30,16 +30,16 @@ const (
 	markSide = 40  // dots, printed twice as large
 	codeMost = 360 // a QR code is at most this wide: 45 mm
 	bandMost = 256 // rows of one GS v 0
-	bandPace = 48  // the same for a printer that answers between bands
-	paceMost = 240 // bytes without an answer, beyond the one row that exceeds them
+	bandPace = 48  // the same on paper, for a printer that takes a slip piece by piece
+	paceMost = 96  // bytes of a piece, and dots of it on paper, but for the row that exceeds them
 	feedCut  = 0   // dots fed beyond the cutter
 )
 
 // A job is a slip in the printer's language.
 type job struct {
-	bytes   []byte
-	dots    int // how long the slip is on the paper
-	answers int // to GS r 1 within it
+	bytes []byte
+	dots  int   // how long the slip is on the paper
+	ends  []int // of its pieces but the last; each ends with GS r 1
 }
 
 // An encoder turns slips into bytes for one model. It isn't changed by use.
@@ -66,8 +66,9 @@ func newEncoder(p Profile) *encoder {
 func (e *encoder) encode(slip printer.Slip) (job, error) {
 	w := &writer{encoder: e, out: make([]byte, 0, 2048), pitch: -1, page: -1}
 	rows := lay(slip, e.profile.Columns)
-	w.put(0x1B, 0x40) // ESC @
+	w.put(0x1B, 0x40) // ESC @, which undoes these two
 	w.put(e.profile.AutoStatus...)
+	w.put(e.profile.Setup...)
 	if e.profile.Macros {
 		w.put(witnessDefined...)
 	}
@@ -82,17 +83,18 @@ func (e *encoder) encode(slip printer.Slip) (job, error) {
 	if i := realTime(w.out); i >= 0 {
 		return job{}, fmt.Errorf("real-time command % X at byte %d of the slip", w.out[i:i+2], i)
 	}
-	return job{bytes: w.out, dots: w.dots, answers: w.answers}, nil
+	return job{bytes: w.out, dots: w.dots, ends: w.ends}, nil
 }
 
-// milestone asks a printer without macros for an answer now and then. Whoever
-// switches it off and on makes it miss one.
+// milestone ends a piece of a slip for a printer that takes it so: it is asked for
+// an answer. Whoever switches it off and on makes it miss one.
 func (w *writer) milestone() {
-	if !w.profile.Macros && len(w.out)-w.asked > paceMost {
-		w.put(sensorAsked...)
-		w.answers++
-		w.asked = len(w.out)
+	if !w.profile.pieces() || len(w.out)-w.end < paceMost && w.dots-w.endDots < paceMost {
+		return
 	}
+	w.put(sensorAsked...)
+	w.end, w.endDots = len(w.out), w.dots
+	w.ends = append(w.ends, w.end)
 }
 
 // A writer holds what the printer's settings are while a slip is written.
@@ -105,7 +107,8 @@ type writer struct {
 	page  int // index of the profile's page, -1 at first
 	lent  []lent
 
-	answers, asked int // see milestone
+	ends         []int // see milestone
+	end, endDots int   // of the last piece
 }
 
 // lent is a letter and the code under which its glyph travels.
@@ -331,49 +334,46 @@ func (w *writer) feed(n int) {
 	}
 }
 
-// drawn sets a line of characters as a picture.
+// drawn sets a line of characters as a picture, which the printer makes as wide
+// and as high as it shall be.
 func (w *writer) drawn(r row) {
-	b := dots.New(w.profile.Dots, r.look.height())
-	tall, step := r.look.height()/24, r.look.width()
+	wide, tall := r.look.width(), r.look.height()/dots.CellH
+	b := dots.New(w.profile.Dots/wide, dots.CellH)
 	draw := func(s string, column int) {
 		for _, c := range s {
 			g := w.face.Glyph(c)
 			if r.look.bold {
 				g = dots.Bold(g)
 			}
-			b.Draw(g, column*dots.CellW, 0, step, tall)
-			column += step
+			b.Draw(g, column*dots.CellW/wide, 0, 1, 1)
+			column += wide
 		}
 	}
 	draw(r.text, 0)
-	draw(r.right, w.profile.Columns-width(r.right)*step)
+	draw(r.right, w.profile.Columns-width(r.right)*wide)
 	if r.look.reverse {
-		b.Invert(0, 0, w.profile.Columns*dots.CellW, b.H)
+		b.Invert(0, 0, w.profile.Columns*dots.CellW/wide, b.H)
 	}
 	ink, above, below := b.Crop()
-	w.feed(above)
-	w.raster(ink, 0)
-	w.feed(below + max(0, r.pitch-b.H))
+	w.feed(above * tall)
+	w.raster(ink, byte(wide-1)|byte(tall-1)<<1)
+	w.feed(below*tall + max(0, r.pitch-r.look.height()))
 }
 
-// raster prints a bitmap from the left edge, GS v 0, in bands; mode 3 doubles
-// each dot both ways.
+// raster prints a bitmap from the left edge, GS v 0, in bands; mode 1 doubles
+// each dot in width, mode 2 in height, and 3 both ways.
 func (w *writer) raster(b *dots.Bitmap, mode byte) {
-	most := bandMost
-	if !w.profile.Macros {
-		most = bandPace
+	most, tall := bandMost, 1+int(mode>>1)
+	if w.profile.pieces() {
+		most = bandPace / tall
 	}
 	for y := 0; y < b.H; y += most {
 		band := b.Rows(y, min(most, b.H-y))
 		w.put(0x1D, 0x76, 0x30, mode,
 			byte(band.Stride()), byte(band.Stride()>>8), byte(band.H), byte(band.H>>8))
 		w.out = append(w.out, disarm(slices.Clone(band.Bits))...)
+		w.dots += band.H * tall
 		w.milestone()
-	}
-	if mode == 3 {
-		w.dots += 2 * b.H
-	} else {
-		w.dots += b.H
 	}
 }
 
@@ -437,18 +437,23 @@ func (w *writer) code(text string) error {
 	return nil
 }
 
+// drawnCode prints a QR code as a picture. Its modules are an even number of dots
+// wide if they aren't tiny, so that the printer doubles them: a quarter of the
+// bytes.
 func (w *writer) drawnCode(text string, level dots.Level, size int) error {
 	code, err := dots.QR(text, level)
 	if err != nil {
 		return fmt.Errorf("%w: %w", printer.ErrTooLong, err)
 	}
+	times, mode := 1, byte(0)
+	if size >= 4 {
+		size, times, mode = size&^1, 2, 3
+	}
 	side := code.W * size
-	b := dots.New(w.profile.Dots, side)
-	b.Draw(code, (w.profile.Dots-side)/2, 0, size, size)
-	ink, above, below := b.Crop()
-	w.feed(above)
-	w.raster(ink, 0)
-	w.feed(below)
+	b := dots.New(w.profile.Dots/times, side/times)
+	b.Draw(code, (w.profile.Dots-side)/2/times, 0, size/times, size/times)
+	ink, _, _ := b.Crop() // its top and bottom rows are never white
+	w.raster(ink, mode)
 	return nil
 }
 

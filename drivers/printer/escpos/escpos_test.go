@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,7 @@ func rig(t *testing.T, profile string, model paper.Model) printertest.Rig {
 	}
 	r := printertest.Rig{
 		Printer: e, Clears: model.Clears || model.Presenter == "custom",
+		Begun: func() bool { return strings.TrimSpace(p.Hanging()) != "" },
 		Out: func() []string {
 			if !model.Cutter {
 				p.TearOff()

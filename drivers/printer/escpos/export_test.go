@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"kosk/drivers/printer"
 	"kosk/drivers/printer/paper"
 	"kosk/drivers/serial"
 )
@@ -24,6 +25,33 @@ func OverMemory(o Options, p *paper.Paper) Options {
 	}
 	return o
 }
+
+// Overhear is OverMemory; heard is told what goes to the printer, write by write.
+func Overhear(o Options, p *paper.Paper, heard func([]byte)) Options {
+	o = OverMemory(o, p)
+	dial := o.dial
+	o.dial = func(ctx context.Context, so serial.Options) (wire, error) {
+		w, err := dial(ctx, so)
+		if err != nil {
+			return nil, err
+		}
+		return &heardWire{w, heard}, nil
+	}
+	return o
+}
+
+type heardWire struct {
+	wire
+	heard func([]byte)
+}
+
+func (w *heardWire) Write(ctx context.Context, p []byte) (int, error) {
+	w.heard(p)
+	return w.wire.Write(ctx, p)
+}
+
+// ThirtyLines is the receipt of the comparison.
+func ThirtyLines() printer.Slip { return thirtyLines() }
 
 // Words are the words of the path's state, part by part.
 func (p *Printer) Words() []string {

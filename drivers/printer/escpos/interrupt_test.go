@@ -116,7 +116,7 @@ func interrupted(w *world, word, hand string) {
 		going = way(w)
 	}
 	for tries := 0; !slices.Contains(w.kiosk.Words(), word); tries++ {
-		if tries == 100 {
+		if tries == 2000 {
 			w.t.Fatalf("not %s but %v", word, w)
 		}
 		w.wait(2 * time.Millisecond)

@@ -31,6 +31,10 @@ const (
 	Failed    State = "failed"    // it isn't
 )
 
+// printed reports whether a slip may be out. One that is sending or sent between
+// two prints is so because the disk didn't take what came after.
+func (s State) printed() bool { return s == Sending || s == Sent || s == Confirmed || s == Unknown }
+
 var states = []State{Queued, Sending, Sent, Confirmed, Unknown, Failed}
 
 const (

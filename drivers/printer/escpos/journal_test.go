@@ -2,10 +2,16 @@ package escpos
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+
+	"kosk/drivers/printer"
+	"kosk/drivers/printer/paper"
 )
 
 func reopened(t *testing.T, path string) *journal {
@@ -135,5 +141,50 @@ func TestIDsThatBreakALineAreRefused(t *testing.T) {
 		if err := j.record(id, Queued); err == nil {
 			t.Errorf("%q was recorded", id)
 		}
+	}
+}
+
+// TestASlipIsACopyThoughTheDiskForgotIt has the disk fail behind each state of a
+// slip: out it is, or may be, and the next print of it must say so.
+func TestASlipIsACopyThoughTheDiskForgotIt(t *testing.T) {
+	for _, last := range []State{Sending, Sent} {
+		synctest.Test(t, func(t *testing.T) { forgetful(t, last) })
+	}
+}
+
+func forgetful(t *testing.T, last State) {
+	var kiosk *Printer
+	var fails sync.Once
+	fail := func() {
+		if kiosk != nil && kiosk.State("slip") == last {
+			fails.Do(func() { kiosk.journal.close() })
+		}
+	}
+	p, err := paper.Open(paper.Options{Memory: true, MMPerSecond: 150, OnSlip: func(paper.Slip) { fail() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	o := Options{Profile: "epson-tm-t20ii", Journal: filepath.Join(t.TempDir(), "slips"), Log: slog.New(slog.DiscardHandler)}
+	kiosk, err = Open(t.Context(), Overhear(o, p, func([]byte) { fail() }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kiosk.Close()
+	slip := printer.Slip{ID: "slip", Lines: []printer.Line{{Text: "once"}}}
+	if _, err := kiosk.Print(t.Context(), slip); kiosk.State("slip") != last {
+		t.Fatalf("it is %s, want %s, %v", kiosk.State("slip"), last, err)
+	}
+	kiosk.journal.file = reopened(t, filepath.Join(t.TempDir(), "slips")).file
+	if outcome, err := kiosk.Print(t.Context(), slip); outcome != printer.Confirmed {
+		t.Fatal(outcome, err)
+	}
+	for i, out := range p.Slips() {
+		if strings.Contains(out.Text, copyMark) != (i > 0) {
+			t.Errorf("%s: slip %d is\n%s", last, i, out.Text)
+		}
+	}
+	if n := len(p.Slips()); n != 2 {
+		t.Errorf("%s: %d slips came out", last, n)
 	}
 }

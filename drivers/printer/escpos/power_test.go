@@ -18,7 +18,7 @@ func TestNoSlipIsConfirmedThatLostPower(t *testing.T) {
 			t.Parallel()
 			off := time.Duration(0)
 			if !model().Macros {
-				off = 1500 * time.Millisecond // as long as a row of dots and its answer are on the line
+				off = 700 * time.Millisecond // as long as a piece and its answer are on the line
 			}
 			outcome, size := powerLost(t, profile, 1<<30, off)
 			if outcome != printer.Confirmed {

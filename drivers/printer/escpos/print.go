@@ -32,9 +32,7 @@ func (p *Printer) Print(ctx context.Context, slip printer.Slip) (printer.Outcome
 
 func (p *Printer) print(ctx context.Context, slip printer.Slip) (printer.Outcome, error) {
 	before := p.journal.state(slip.ID)
-	if before == Confirmed || before == Unknown {
-		slip.Copy = true
-	}
+	slip.Copy = slip.Copy || before.printed()
 	job, err := p.encoder.encode(slip)
 	if err != nil {
 		return printer.Failed, err
@@ -68,9 +66,9 @@ func (p *Printer) print(ctx context.Context, slip printer.Slip) (printer.Outcome
 }
 
 // enter records a state that doesn't make a slip less printed than it was: a
-// copy that failed leaves the slip confirmed or unknown.
+// copy that failed leaves the slip out, or perhaps out.
 func (p *Printer) enter(slip printer.Slip, before, s State) error {
-	if before == Confirmed || before == Unknown {
+	if before.printed() {
 		if p.journal.state(slip.ID) != before {
 			return p.journal.record(slip.ID, before)
 		}
@@ -131,62 +129,91 @@ func (p *Printer) ready(ctx context.Context, j job) error {
 // whether the line took any byte.
 func (p *Printer) send(ctx context.Context, id string, j job) (sent bool, err error) {
 	p.link.forget()
-	q := p.question(j)
-	p.owed += q.sensors
-	n, err := p.link.line.Write(ctx, append(j.bytes, q.bytes...))
-	if err != nil {
-		return n > 0, p.cause(ctx, p.hears(lineError(err)))
-	}
-	p.happens(slipSent)
-	if err := p.journal.record(id, Sent); err != nil {
-		return true, err
-	}
-	feed := time.Duration(j.dots) * time.Second / time.Duration(p.profile.MMPerSecond*dots.PerMM)
-	return true, p.confirmed(ctx, p.link.line.Duration(n)+feed+p.patience.print, q)
-}
-
-// confirmed waits for the answers to the question, and gives up early when the
-// printer says that something is wrong.
-func (p *Printer) confirmed(ctx context.Context, wait time.Duration, q question) error {
-	a := answer{question: q}
+	a := answer{question: p.question(j)}
 	p.link.watch = a.hear
 	defer func() {
 		if p.link != nil {
 			p.link.watch = nil
 		}
 	}()
+	n, err := p.put(ctx, j, &a)
+	if err != nil {
+		return n > 0, err
+	}
+	p.happens(slipSent)
+	if err := p.journal.record(id, Sent); err != nil {
+		return true, err
+	}
+	feed := time.Duration(j.dots) * time.Second / time.Duration(p.profile.MMPerSecond*dots.PerMM)
+	return true, p.confirmed(ctx, p.link.line.Duration(n)+feed+p.patience.print, &a)
+}
+
+// put writes a slip and the question, piece by piece if it has pieces: the next
+// but one when a piece is printed, so that the printer never holds more of it
+// than two, and is never kept waiting. It returns how many bytes the line took.
+func (p *Printer) put(ctx context.Context, j job, a *answer) (n int, err error) {
+	all := append(j.bytes, a.question.bytes...)
+	p.owed += a.question.sensors - len(j.ends)
+	for i, end := range append(j.ends, len(all)) {
+		printed := p.link.witness.echo + i - 1 // answers of the pieces before the last one
+		if i > 1 && a.sensors < printed {
+			wait := p.link.line.Duration(end-n) + p.patience.print
+			if err := p.answered(ctx, wait, func() bool { return a.sensors >= printed }); err != nil {
+				return n, err
+			}
+		}
+		if i < len(j.ends) {
+			p.owed++
+		}
+		m, err := p.link.line.Write(ctx, all[n:end])
+		n += m
+		if err != nil {
+			return n, p.cause(ctx, p.hears(lineError(err)))
+		}
+	}
+	return n, nil
+}
+
+// answered waits until there are answers enough, and gives up early when the
+// printer says that something is wrong.
+func (p *Printer) answered(ctx context.Context, wait time.Duration, enough func() bool) error {
 	end := time.Now().Add(wait)
-	for time.Now().Before(end) {
+	for !enough() {
+		if !time.Now().Before(end) {
+			return p.cause(ctx, printer.ErrMute)
+		}
 		err := p.link.await(ctx, p.patience.poll, func(e event) (bool, error) {
-			if a.complete() && q.byID {
-				return true, nil
-			}
-			if s, ok := p.unasked(e); ok {
+			if s, ok := p.unasked(e); ok && !enough() {
 				p.sees(s)
-				return a.complete(), s.Err()
+				return false, s.Err()
 			}
-			return a.complete(), nil
+			return enough(), nil
 		})
-		if err != nil && !errors.Is(err, printer.ErrMute) {
+		switch {
+		case err == nil:
+		case !errors.Is(err, printer.ErrMute):
 			return p.hears(err)
-		}
-		if err == nil && q.byID {
-			p.isOut()
-			return nil
-		}
-		// GS r alone says only that the command was reached; and a printer that
-		// doesn't speak by itself is asked.
-		if a.complete() || len(p.profile.AutoStatus) == 0 {
+		case len(p.profile.AutoStatus) == 0: // it doesn't speak by itself
 			if err := p.clean(ctx); err != nil {
 				return err
 			}
-			if a.complete() {
-				p.isOut()
-				return nil
-			}
 		}
 	}
-	return p.cause(ctx, printer.ErrMute)
+	return nil
+}
+
+// confirmed waits for all answers to the question.
+func (p *Printer) confirmed(ctx context.Context, wait time.Duration, a *answer) error {
+	if err := p.answered(ctx, wait, a.complete); err != nil {
+		return err
+	}
+	if !a.byID { // GS r alone says only that the command was reached
+		if err := p.clean(ctx); err != nil {
+			return err
+		}
+	}
+	p.isOut()
+	return nil
 }
 
 // isOut ends a slip whose every answer has come.

@@ -42,6 +42,14 @@ type Profile struct {
 // custom reports whether the model says how it is in Custom's way.
 func (p *Profile) custom() bool { return len(p.Status) == 1 && p.Status[0] == "custom" }
 
+// pieces reports whether the model gets a slip piece by piece: one that can't be
+// told to forget shall hold little; one that says by a wire that its buffer is
+// full can't be asked anything then; and without macros only answers in between
+// show that it had power all the while.
+func (p *Profile) pieces() bool {
+	return p.Clear == "drain" || p.Flow == serial.RtsCts || !p.Macros
+}
+
 // presents reports whether the model holds slips out and takes them back.
 func (p *Profile) presents() bool { return p.Media != "" }
 

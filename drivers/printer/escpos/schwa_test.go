@@ -37,7 +37,7 @@ func TestEverySchwaLooksLikeTheFontsOwn(t *testing.T) {
 			if _, err := host.Write(t.Context(), append(j.bytes, 0x1D, 0x72, 1)); err != nil {
 				t.Fatal(err)
 			}
-			for answers := 0; answers <= j.answers; { // then all is printed
+			for answers := 0; answers <= len(j.ends); { // then all is printed
 				n, err := host.Read(make([]byte, 64))
 				if err != nil {
 					t.Fatal(err)

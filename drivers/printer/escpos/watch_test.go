@@ -145,3 +145,23 @@ func TestASlipTakesItsTimeAt19200(t *testing.T) {
 	}
 	t.Logf("%v for %d bytes, the line alone %v", took, len(w.paper.Slips()[0].Raw), line)
 }
+
+// TestAPresenterLeavesItToUs lets a slip lie for longer than a PPU-700 would let
+// it by itself, which is five seconds after ESC @, and that begins each slip.
+func TestAPresenterLeavesItToUs(t *testing.T) {
+	for profile, model := range models {
+		if !model().Holds() {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, profile, true)
+			if outcome := w.print("slip-1", 6); outcome != printer.Confirmed {
+				t.Fatalf("%s: %v", profile, outcome)
+			}
+			w.wait(time.Minute)
+			if !w.paper.AtSlot() || w.paper.Retracted() != 0 {
+				t.Errorf("%s: the slip was taken back before its time", profile)
+			}
+		})
+	}
+}

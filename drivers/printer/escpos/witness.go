@@ -76,7 +76,7 @@ type question struct {
 
 // question asks for the printer's word on a slip.
 func (p *Printer) question(j job) question {
-	q := question{sensors: j.answers}
+	q := question{sensors: len(j.ends)}
 	if p.profile.Confirm == "process-id" {
 		p.job++
 		q.byID = true

@@ -124,7 +124,8 @@ func bit(on bool, b byte) byte {
 	return 0
 }
 
-// auto is GS a: from now on the state is said whenever it changes.
+// auto is GS a: from now on the state is said whenever a part of it changes that
+// was asked for.
 func (m *machine) auto(a []byte) {
 	if !m.model.Auto {
 		return
@@ -157,9 +158,13 @@ func (m *machine) changed() {
 		m.saidFull = now
 		m.say([]byte(now)...)
 	}
-	if now := m.autoStatus(); m.autoFor != 0 && now != m.said {
-		m.said = now
-		m.say(now[:]...)
+	now := m.autoStatus()
+	for i, bit := range []byte{0x02, 0x04, 0x08} { // on-line, errors, the roll
+		if m.autoFor&bit != 0 && now[i] != m.said[i] {
+			m.said = now
+			m.say(now[:]...)
+			return
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image/png"
 	"io"
 	"net"
 	"os"
@@ -222,5 +223,45 @@ func TestASecondDriverOfOthersFindsOutWhatThePrinterIs(t *testing.T) {
 	p := open(t, paper.Options{})
 	if said := receiptio(t, p, "print", ""); said != "success" {
 		t.Errorf("it says %q", said)
+	}
+}
+
+// TestBarCodesOfOthersAreReadByOthers prints bar codes by receiptio, and has zbar
+// read them on the paper.
+func TestBarCodesOfOthersAreReadByOthers(t *testing.T) {
+	zbar, err := exec.LookPath("zbarimg")
+	if err != nil {
+		t.Skip("no stranger: zbarimg isn't installed (build/deps)")
+	}
+	const doc = "{code:2012345678903;option:ean,3,80,hri}\n\n{code:23456789;option:itf,3,80}\n\n{code:KOSK-42;option:code39,2,80,hri}\n\n{code:Kosk2026;option:code128,2,80,hri}\n\n{code:A1234B;option:codabar,3,80,hri}\n\n{code:KOSK93;option:code93,2,80}\n"
+	came := make(chan paper.Slip, 1)
+	p := open(t, paper.Options{OnSlip: func(s paper.Slip) { came <- s }})
+	if said := receiptio(t, p, "print", "epson", doc); said != "success" {
+		t.Fatalf("it says %q", said)
+	}
+	slip := <-came
+	file, err := os.Create(filepath.Join(t.TempDir(), "slip.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := png.Encode(file, slip.PNG); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	read, err := exec.CommandContext(ctx, zbar, "--quiet", "--nodbus", file.Name()).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"EAN-13:2012345678903", "I2/5:23456789", "CODE-39:KOSK-42", "CODE-128:Kosk2026", "Codabar:A1234B", "CODE-93:KOSK93"} {
+		if !strings.Contains(string(read), want+"\n") {
+			t.Errorf("%s isn't among\n%s", want, read)
+		}
+	}
+	for _, want := range []string{"[EAN 2012345678903]", "[CODE128 Kosk2026]"} {
+		if !strings.Contains(slip.Text, want) {
+			t.Errorf("%q isn't on\n%s", want, slip.Text)
+		}
 	}
 }

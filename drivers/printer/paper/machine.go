@@ -33,17 +33,18 @@ type machine struct {
 	paper    printer.Paper
 	roll     int // dots left, or -1 for plenty
 	cover    bool
-	cutter   bool   // the blade is stuck
-	stuck    bool   // a cut has failed, and nobody has recovered it
-	jam      bool   // paper is stuck in the mechanism
-	jammed   bool   // it was, and nobody has recovered it
-	head     bool   // the head is too hot
-	slot     bool   // a slip is held out
-	holding  bool   // and somebody holds on to it
-	within   *Slip  // it was cut and is not held out yet
-	macro    []byte // GS :
-	defining bool   // of a macro
-	fullFor  byte   // GS E0
+	cutter   bool      // the blade is stuck
+	stuck    bool      // a cut has failed, and nobody has recovered it
+	jam      bool      // paper is stuck in the mechanism
+	jammed   bool      // it was, and nobody has recovered it
+	head     bool      // the head is too hot
+	slot     bool      // a slip is held out
+	holding  bool      // and somebody holds on to it
+	within   *Slip     // it was cut and is not held out yet
+	lapse    time.Time // when it is taken back if nobody takes it; zero for never
+	macro    []byte    // GS :
+	defining bool      // of a macro
+	fullFor  byte      // GS E0
 	saidFull string
 	autoFor  byte // GS a
 	said     [4]byte
@@ -80,6 +81,9 @@ type settings struct {
 	pitch     int
 	space     int
 	margin    int
+	area      int // GS W; 0 is all that the margin leaves
+	bars      bars
+	patience  time.Duration // of a presenter with a slip that nobody takes; 0 for no end
 }
 
 // A line is what waits to be printed with the next line feed.
@@ -118,7 +122,10 @@ func newMachine(model Model, emit func(Slip)) *machine {
 
 // reset is ESC @.
 func (m *machine) reset() {
-	m.set = settings{charmap: charmap.CodePage437, glyphs: map[byte]*dots.Bitmap{}, wide: 1, tall: 1, pitch: 30}
+	m.set = settings{charmap: charmap.CodePage437, glyphs: map[byte]*dots.Bitmap{}, wide: 1, tall: 1, pitch: 30, bars: asOfNew}
+	if m.model.Presenter == "citizen" {
+		m.set.patience = 5 * time.Second
+	}
 	m.line = line{}
 	m.autoFor, m.fullFor = 0, 0
 	m.qr.data, m.qr.size, m.qr.level = "", 3, dots.LevelL
@@ -218,6 +225,11 @@ var handlers = map[string]func(*machine, []byte){
 	"ESC v":     func(m *machine, _ []byte) { m.say(m.sensors()) },
 	"GS !":      func(m *machine, a []byte) { m.set.wide, m.set.tall = int(a[0]>>4&7)+1, int(a[0]&7)+1 },
 	"GS B":      func(m *machine, a []byte) { m.set.reverse = a[0]&1 == 1 },
+	"GS H":      func(m *machine, a []byte) { m.set.bars.above, m.set.bars.below = a[0]&1 == 1, a[0]&2 == 2 },
+	"GS W":      func(m *machine, a []byte) { m.set.area = word(a) },
+	"GS h":      func(m *machine, a []byte) { m.set.bars.tall = max(1, int(a[0])) },
+	"GS k":      (*machine).barCode,
+	"GS w":      func(m *machine, a []byte) { m.set.bars.wide = min(max(2, int(a[0])), 6) },
 	"GS L":      func(m *machine, a []byte) { m.set.margin = min(word(a), m.model.Dots) },
 	"GS I":      (*machine).identify,
 	"GS V":      (*machine).cutCommand,
@@ -290,7 +302,12 @@ func (m *machine) add(b *dots.Bitmap) {
 }
 
 // width is how many dots a line has.
-func (m *machine) width() int { return m.model.Dots - m.set.margin }
+func (m *machine) width() int {
+	if all := m.model.Dots - m.set.margin; m.set.area == 0 || m.set.area > all {
+		return all
+	}
+	return m.set.area
+}
 
 // print ends the line: it is drawn, and the paper moves on.
 func (m *machine) print() {
@@ -415,7 +432,7 @@ func (m *machine) raster(a []byte) {
 		return
 	}
 	b := &dots.Bitmap{W: word(a[2:]) * 8, H: word(a[4:]), Bits: a[6:]}
-	if text := m.reader.read(b); text != "" && a[1] == 0 {
+	if text := m.reader.read(b); text != "" {
 		m.text = append(m.text, text)
 	}
 	m.picture(b, 1+int(a[1]&1), 1+int(a[1]>>1&1))
@@ -451,15 +468,19 @@ func smaller(g *dots.Bitmap) *dots.Bitmap {
 	return b
 }
 
-// cutCommand is GS V. It is obeyed only at the start of a line.
+// cutCommand is GS V. It is obeyed only at the start of a line. To cut at a place
+// that the paper comes to later (97, 98) isn't built.
 func (m *machine) cutCommand(a []byte) {
 	if len(m.cells) > 0 || !m.model.Cutter {
 		return
 	}
-	if a[0] >= 65 {
+	switch a[0] {
+	case 0, 1, 48, 49:
+		m.cut()
+	case 65, 66, 103, 104:
 		m.advance(toCutter + int(a[1]))
+		m.cut()
 	}
-	m.cut()
 }
 
 // cut lets the slip fall into the tray, unless the blade is stuck.

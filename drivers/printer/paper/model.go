@@ -16,6 +16,7 @@ type Model struct {
 	Cutter  bool                      // GS V; without one, a slip ends when it is torn off
 	Recover bool                      // an error whose cause is gone waits for DLE ENQ
 	Macros  bool                      // GS :, GS ^
+	XonXoff bool                      // says "wait" by XOFF; others by a wire that a pseudo terminal hasn't got
 
 	// Presenter is how a slip is held out and taken back: "custom" (GS e, DLE EOT
 	// 20, GS E0, FS C0), "citizen" (GS R, DLE EOT 4 bit 6), or "" for none.
@@ -37,7 +38,7 @@ func Models() map[string]func() Model {
 // TMT20II is an Epson TM-T20II with 80 mm paper.
 func TMT20II() Model {
 	return Model{
-		Maker: "EPSON", Name: "TM-T20II", Dots: 576, Glyphs: true, QR: true, Process: true, Clears: true, Auto: true, Cutter: true, Recover: true, Macros: true,
+		Maker: "EPSON", Name: "TM-T20II", Dots: 576, Glyphs: true, QR: true, Process: true, Clears: true, Auto: true, Cutter: true, Recover: true, Macros: true, XonXoff: true,
 		Pages: map[byte]*charmap.Charmap{
 			0: charmap.CodePage437, 2: charmap.CodePage850, 16: charmap.Windows1252, 17: charmap.CodePage866,
 			18: charmap.CodePage852, 19: charmap.CodePage858, 45: charmap.Windows1250, 46: charmap.Windows1251,

@@ -398,8 +398,9 @@ func (p *Paper) ask(f func(*machine)) {
 func (p *Paper) run(m *machine) {
 	var now *plug
 	var in chan []byte
-	tick := time.NewTimer(0)
+	tick, lapse := time.NewTimer(0), time.NewTimer(0)
 	defer tick.Stop()
+	defer lapse.Stop()
 	full := false
 	var until time.Time // the paper is on its way
 	for {
@@ -418,6 +419,7 @@ func (p *Paper) run(m *machine) {
 				m.receive(c)
 			}
 		case <-tick.C:
+		case <-lapse.C:
 		case <-p.done:
 			return
 		}
@@ -427,8 +429,11 @@ func (p *Paper) run(m *machine) {
 			until = time.Now().Add(wait)
 			tick.Reset(wait)
 		}
+		if wait := m.lapsed(); wait > 0 {
+			lapse.Reset(wait)
+		}
 		m.changed()
-		if over := m.stopped() && len(m.buffer) > bufferLimit; over != full {
+		if over := m.stopped() && len(m.buffer) > bufferLimit; over != full && m.model.XonXoff {
 			full = over
 			m.say([]byte{xon, xoff}[bit(full, 1)])
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -136,6 +137,76 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+func TestOnlyCutsCut(t *testing.T) {
+	for command, want := range map[string]int{"\x00": 1, "1": 1, "B\x00": 1, "h\x10": 1, "C": 0, "\xff": 0, "a\x00": 0} {
+		var slips []Slip
+		m := machineWith(&slips)
+		feed(t, m, "ink\n\x1dV"+command)
+		if len(slips) != want || m.noise != 0 {
+			t.Errorf("GS V %q: %d slips, want %d, and %d bytes of noise", command, len(slips), want, m.noise)
+		}
+	}
+}
+
+// TestItSaysByItselfOnlyWhatItWasAsked is GS a n: bit 1 on-line, bit 2 errors, bit
+// 3 the roll.
+func TestItSaysByItselfOnlyWhatItWasAsked(t *testing.T) {
+	hands := map[string]func(*machine){
+		"cover": func(m *machine) { m.cover = true },
+		"blade": func(m *machine) { m.stuck = true },
+		"low":   func(m *machine) { m.paper = printer.PaperLow },
+	}
+	for _, c := range []struct {
+		n    byte
+		hand string
+		says string
+	}{
+		{0x02, "cover", "\x38\x00\x00\x00"},
+		{0x02, "blade", "\x18\x08\x00\x00"},
+		{0x02, "low", ""},
+		{0x04, "cover", ""},
+		{0x04, "blade", "\x18\x08\x00\x00"},
+		{0x08, "cover", ""},
+		{0x08, "low", "\x10\x00\x03\x00"},
+		{0x01, "low", ""},
+		{0xFF, "low", "\x10\x00\x03\x00"},
+		{0x00, "cover", ""},
+	} {
+		m := machineWith(new([]Slip))
+		want := map[bool]string{true: "\x10\x00\x00\x00"}[c.n != 0]
+		if first := feed(t, m, "\x1da"+string([]byte{c.n})); first != want {
+			t.Errorf("GS a %02x: it says % x at once", c.n, first)
+		}
+		hands[c.hand](m)
+		m.changed()
+		m.changed()
+		if string(m.out) != c.says {
+			t.Errorf("GS a %02x, %s: it says % x, want % x", c.n, c.hand, m.out, c.says)
+		}
+	}
+}
+
+func TestTheAreaOfALine(t *testing.T) {
+	for in, want := range map[string]string{
+		"\x1dW\x60\x00twelve letters\n":                      "twelve l\netters",
+		"\x1dW\x60\x00\x1b@twelve letters\n":                 "twelve letters",
+		"\x1dW\xff\xfftwelve letters\n":                      "twelve letters",
+		"\x1dk\x04KOSK\x00\x1dkI\x0c{BKo{C\x14\x1a{B{{\n":    "[CODE39 KOSK]\n[CODE128 Ko2026{]",
+		"\x1dW\x60\x00\x1dk\x04WIDER THAN THE AREA\x00ink\n": "ink",
+		"\x1dk\x02no digits\x00ink\n":                        "ink",
+	} {
+		var slips []Slip
+		m := machineWith(&slips)
+		feed(t, m, in+"\x1dV1")
+		if len(slips) != 1 || slips[0].Text != want || m.noise != 0 {
+			t.Errorf("%q: %d slips, %d bytes of noise, want %q", in, len(slips), m.noise, want)
+			for _, s := range slips {
+				t.Errorf("%q", s.Text)
+			}
+		}
+	}
+}
+
 func black(img image.Image) int {
 	n := 0
 	for _, v := range img.(*image.Paletted).Pix {
@@ -159,6 +230,7 @@ func FuzzMachine(f *testing.F) {
 	f.Add([]byte("\x1b&\x03\x20\x7e\x0c\x1d(k\xff\xff1P0\x1dv0\x00\xff\xff\xff\xff\x10\x14\x08"))
 	f.Add([]byte("\x1b*\x21\xff\xff\x1bD\x01\x02\x00\x1dkA\xffabc\x1d8L\xff\xff\xff\xff"))
 	f.Add([]byte("\x1d(k\x03\x001Q0\x1d(L\x02\x0002\x1d(H\x06\x0000abcd\x1d!\xffA\x1b3\xff\n\n"))
+	f.Add([]byte("\x1dh\x50\x1dw\x03\x1dH\x03\x1dkI\x06{BKosk\x1dk\x02201234567890\x00\x1dW\x20\x00\x1dL\x10\x00wide\n\x1dkE\x03A-1"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) > 4096 {
 			return
@@ -209,6 +281,41 @@ func opened(t *testing.T, o Options) *Paper {
 		}
 	})
 	return p
+}
+
+// TestItSaysWaitInItsOwnWay stops printers with more to print than they hold.
+func TestItSaysWaitInItsOwnWay(t *testing.T) {
+	for name, model := range Models() {
+		synctest.Test(t, func(t *testing.T) {
+			p := opened(t, Options{Model: model(), Memory: true})
+			host, err := p.Dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer host.Close()
+			var said []byte
+			go func() {
+				for b := make([]byte, 64); ; {
+					n, err := host.Read(b)
+					if err != nil {
+						return
+					}
+					said = append(said, b[:n]...)
+				}
+			}()
+			p.Cover(true)
+			if _, err := host.Write(t.Context(), bytes.Repeat([]byte("wait\n"), 1000)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			p.Cover(false)
+			synctest.Wait()
+			want := map[bool]string{true: "\x13\x11"}[strings.HasPrefix(name, "epson")]
+			if string(said) != want {
+				t.Errorf("%s: it says % x, want % x", name, said, want)
+			}
+		})
+	}
 }
 
 func TestAStrangerPrintsOnTheLine(t *testing.T) {

@@ -1,5 +1,7 @@
 package paper
 
+import "time"
+
 // A presenter holds a slip out at the slot and can take it back. What is
 // printed while one is there pushes it out: it falls, as from a real one.
 
@@ -19,7 +21,10 @@ func (m *machine) present() {
 
 func (m *machine) holdOut() {
 	if m.within != nil {
-		m.slot = true
+		m.slot, m.lapse = true, time.Time{}
+		if m.set.patience > 0 {
+			m.lapse = time.Now().Add(m.set.patience)
+		}
 		m.emit(*m.within)
 		m.within = nil
 	}
@@ -29,6 +34,20 @@ func (m *machine) holdOut() {
 func (m *machine) letGo() {
 	m.holdOut()
 	m.slot = false
+}
+
+// lapsed takes back a slip that was held out long enough, and says how long to
+// wait for that, 0 for no end.
+func (m *machine) lapsed() time.Duration {
+	if !m.slot || m.lapse.IsZero() {
+		return 0
+	}
+	if wait := time.Until(m.lapse); wait > 0 {
+		return wait
+	}
+	m.lapse = time.Time{}
+	m.takeBack()
+	return 0
 }
 
 // takeBack retracts what is at the slot into the bin.
@@ -58,10 +77,18 @@ func (m *machine) ejector(a []byte) {
 	}
 }
 
-// collect is Citizen's GS R: 0 retract now. Its timer, GS R 1 n, isn't built:
-// here it must be set to none.
+// collect is Citizen's GS R: 0 retract now, 1 retract so many seconds after a slip
+// is held out, by itself, or never for 0.
 func (m *machine) collect(a []byte) {
-	if m.model.Presenter == "citizen" && (a[0] == 0 || a[0] == '0') {
+	if m.model.Presenter != "citizen" {
+		return
+	}
+	switch a[0] {
+	case 0, '0':
 		m.takeBack()
+	case 1, '1':
+		if a[1] <= 9 {
+			m.set.patience = time.Duration(a[1]) * time.Second
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type Rig struct {
 	Printer printer.Printer
 	Out     func() []string // text of all that came out of the slot so far
 	Clears  bool            // the printer forgets what it holds when it is told to
+	Begun   func() bool     // something is printed of a slip that isn't out; nil if it can't be told
 
 	SetPaper func(printer.Paper)
 	SetRoll  func(mm int) // the paper ends after so many millimetres
@@ -326,7 +328,7 @@ func jammedBefore(t *testing.T, r *Rig) {
 
 func jammedWithin(t *testing.T, r *Rig) {
 	hand(t, r.Jam != nil)
-	within(t, func() { r.Jam(true) })
+	r.within(t, func() { r.Jam(true) })
 	r.mustEnd(t, "R1", printer.Unknown, printer.ErrJammed)
 	r.mustEnd(t, "R2", printer.Failed, printer.ErrJammed)
 	r.Jam(false)
@@ -346,7 +348,7 @@ func hotBefore(t *testing.T, r *Rig) {
 
 func hotWithin(t *testing.T, r *Rig) {
 	hand(t, r.Head != nil)
-	within(t, func() { r.Head(true) })
+	r.within(t, func() { r.Head(true) })
 	r.mustEnd(t, "T1", printer.Unknown, printer.ErrOffline)
 	r.Head(false)
 	r.markedAgain(t, "T1")
@@ -433,21 +435,37 @@ func notForTheNext(t *testing.T, r *Rig) {
 	r.mustShow(t, printer.MediaPresent)
 }
 
-// within lets something happen while a slip is being printed.
-func within(t *testing.T, what func()) {
+// within lets something happen while a slip is being printed: as soon as there is
+// something of it, if the rig can tell, else after a while.
+func (r *Rig) within(t *testing.T, what func()) {
 	t.Helper()
-	happened := make(chan struct{})
-	timer := time.AfterFunc(150*time.Millisecond, func() { defer close(happened); what() })
-	t.Cleanup(func() {
-		if !timer.Stop() {
-			<-happened
+	var watching sync.WaitGroup
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over); watching.Wait() })
+	watching.Go(func() {
+		pause := 150 * time.Millisecond
+		if r.Begun != nil {
+			pause = 5 * time.Millisecond
+		}
+		tick := time.NewTicker(pause)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+			}
+			if r.Begun == nil || r.Begun() {
+				what()
+				return
+			}
 		}
 	})
 }
 
 func muteWithin(t *testing.T, r *Rig) {
 	hand(t, r.Mute != nil)
-	within(t, func() { r.Mute(true) })
+	r.within(t, func() { r.Mute(true) })
 	r.mustEnd(t, "J1", printer.Unknown, printer.ErrMute)
 	r.Mute(false)
 	r.markedAgain(t, "J1")
@@ -455,7 +473,7 @@ func muteWithin(t *testing.T, r *Rig) {
 
 func unpluggedWithin(t *testing.T, r *Rig) {
 	hand(t, r.Unplug != nil)
-	within(t, r.Unplug)
+	r.within(t, r.Unplug)
 	r.mustEnd(t, "K1", printer.Unknown, printer.ErrUnplugged)
 	r.mustEnd(t, "K2", printer.Failed, printer.ErrUnplugged)
 	r.Replug()
@@ -464,7 +482,7 @@ func unpluggedWithin(t *testing.T, r *Rig) {
 
 func cancelled(t *testing.T, r *Rig) {
 	ctx, cancel := context.WithCancel(t.Context())
-	within(t, cancel)
+	r.within(t, cancel)
 	outcome, err := r.printWith(t, ctx, "M1")
 	if outcome == printer.Confirmed || !errors.Is(err, context.Canceled) { // failed: before its first byte
 		t.Fatalf("print: %v, %v", outcome, err)
@@ -512,7 +530,7 @@ func closing(t *testing.T, r *Rig) {
 		ended <- result{outcome, err}
 	}()
 	closed := make(chan time.Duration, 1)
-	within(t, func() {
+	r.within(t, func() {
 		start := time.Now()
 		r.Printer.Close()
 		closed <- time.Since(start)

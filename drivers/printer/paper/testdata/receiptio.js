@@ -3,7 +3,8 @@
 // that all is out.
 const receiptio = require(process.argv[2] + '/receiptio');
 
-const receipt = `^^^Stranger & Sons
+const [, , , host, what, kind, text] = process.argv;
+const receipt = text || `^^^Stranger & Sons
 
 22.11.2026, 11:22:33
 Asparagus | 1| 1.00
@@ -15,6 +16,5 @@ Carrot    | 3| 3.00
 {code:HTTPS://STRANGER.EXAMPLE/43; option:qrcode,6,m}
 `;
 
-const [, , , host, what, kind] = process.argv;
 const options = `-d ${host} -c 42 -t 20` + (kind ? ` -p ${kind}` : '') + (what === 'print' ? '' : ` -q ${what}`);
 receiptio.print(receipt, options).then((said) => { console.log(said); process.exit(0); });
