@@ -76,15 +76,12 @@ func (p *ippPort) ask(ctx context.Context, r *request, document []byte) (a answe
 		if errors.As(err, &dial) && dial.Op == "dial" {
 			return a, false, fmt.Errorf("%w: %w", printer.ErrUnplugged, err)
 		}
-		if lost(err) {
-			return a, true, fmt.Errorf("%w: %w", printer.ErrUnplugged, err)
-		}
-		return a, true, fmt.Errorf("%w: %w", printer.ErrMute, err)
+		return a, true, silence(err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxMessage+1))
 	if err != nil {
-		return a, true, fmt.Errorf("%w: %w", printer.ErrMute, err)
+		return a, true, silence(err)
 	}
 	if res.StatusCode != http.StatusOK {
 		return a, true, fmt.Errorf("%w: http status %d", printer.ErrOffline, res.StatusCode)
@@ -98,10 +95,15 @@ func (p *ippPort) ask(ctx context.Context, r *request, document []byte) (a answe
 	return a, true, nil
 }
 
-// lost reports whether the connection ended in the middle of a question: the
-// printer is gone, and not only silent.
-func lost(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+// silence is what no answer means: the printer is gone when the connection ended
+// in the middle of a question, else it says nothing.
+func silence(err error) error {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return fmt.Errorf("%w: %w", printer.ErrUnplugged, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", printer.ErrMute, err)
 }
 
 // Refusals that lead to something.
