@@ -42,16 +42,17 @@ type Store interface {
 
 // A Keeper is a Store that also keeps keys that sign: the private part is in it
 // alone, and signs there. Who holds what is stored, and not this machine in the
-// state that it was in, can't sign.
+// state that it was in, can't sign. Like crypto.Signer's, its calls take no
+// context: they last as long as the hardware does.
 type Keeper interface {
 	// NewKey makes a P-256 key, which will never be anywhere else.
-	NewKey(ctx context.Context) (Key, error)
+	NewKey() (Key, error)
 	// TakeKey takes over a key that was made outside; its caller forgets it.
 	// Errors: ErrKey.
-	TakeKey(ctx context.Context, key *ecdsa.PrivateKey) (Key, error)
+	TakeKey(key *ecdsa.PrivateKey) (Key, error)
 	// OpenKey gives back the key that Guarded was asked of, and has seen it sign.
 	// Errors: ErrState, ErrForeign.
-	OpenKey(ctx context.Context, guarded []byte) (Key, error)
+	OpenKey(guarded []byte) (Key, error)
 }
 
 // A Key is one in a Keeper, of ECDSA on P-256. It signs digests of SHA-256 and

@@ -2,7 +2,6 @@ package keystoretest
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -24,8 +23,8 @@ func signing(t *testing.T, open, another func(*testing.T) keystore.Store) {
 		t.Fatal(err)
 	}
 	makes := map[string]func(keystore.Keeper) (keystore.Key, error){
-		"made inside": func(k keystore.Keeper) (keystore.Key, error) { return k.NewKey(t.Context()) },
-		"taken over":  func(k keystore.Keeper) (keystore.Key, error) { return k.TakeKey(t.Context(), outside) },
+		"made inside": func(k keystore.Keeper) (keystore.Key, error) { return k.NewKey() },
+		"taken over":  func(k keystore.Keeper) (keystore.Key, error) { return k.TakeKey(outside) },
 	}
 	for name, newKey := range makes {
 		moved := name == "taken over"
@@ -44,7 +43,7 @@ func signing(t *testing.T, open, another func(*testing.T) keystore.Store) {
 			}
 			s = open(t)
 			defer closed(t, s)
-			again := must(s.(keystore.Keeper).OpenKey(t.Context(), guarded))(t)
+			again := must(s.(keystore.Keeper).OpenKey(guarded))(t)
 			signs(t, again, public)
 			if again.Moved() != moved || !bytes.Equal(again.Guarded(), guarded) {
 				t.Error("came back as another one")
@@ -60,7 +59,7 @@ func signing(t *testing.T, open, another func(*testing.T) keystore.Store) {
 			closed(t, there)
 			s := open(t)
 			defer closed(t, s)
-			if _, err := s.(keystore.Keeper).OpenKey(t.Context(), k.Guarded()); !errors.Is(err, keystore.ErrForeign) {
+			if _, err := s.(keystore.Keeper).OpenKey(k.Guarded()); !errors.Is(err, keystore.ErrForeign) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -68,7 +67,7 @@ func signing(t *testing.T, open, another func(*testing.T) keystore.Store) {
 	t.Run("what is stored has nothing of a key that came from outside", func(t *testing.T) {
 		s := open(t)
 		defer closed(t, s)
-		k := must(s.(keystore.Keeper).TakeKey(t.Context(), outside))(t)
+		k := must(s.(keystore.Keeper).TakeKey(outside))(t)
 		scalar, err := outside.Bytes()
 		if err != nil || bytes.Contains(k.Guarded(), scalar) || bytes.Contains(k.Guarded(), scalar[:16]) {
 			t.Errorf("it has: %v", err)
@@ -85,23 +84,18 @@ func only(t *testing.T, s keystore.Store) {
 		t.Fatal(err)
 	}
 	for _, k := range []*ecdsa.PrivateKey{nil, other} {
-		if _, err := s.(keystore.Keeper).TakeKey(t.Context(), k); !errors.Is(err, keystore.ErrKey) {
+		if _, err := s.(keystore.Keeper).TakeKey(k); !errors.Is(err, keystore.ErrKey) {
 			t.Errorf("took another key: %v", err)
 		}
 	}
-	if _, err := s.(keystore.Keeper).OpenKey(t.Context(), wrap(t, s, []byte("wrapped"))); !errors.Is(err, keystore.ErrForeign) {
+	if _, err := s.(keystore.Keeper).OpenKey(wrap(t, s, []byte("wrapped"))); !errors.Is(err, keystore.ErrForeign) {
 		t.Errorf("opened what was wrapped: %v", err)
 	}
-	k := must(s.(keystore.Keeper).NewKey(t.Context()))(t)
+	k := must(s.(keystore.Keeper).NewKey())(t)
 	for size, hash := range map[int]crypto.Hash{0: crypto.SHA256, 31: crypto.SHA256, 48: crypto.SHA384, 20: crypto.SHA1} {
 		if _, err := k.Sign(rand.Reader, make([]byte, size), hash); err == nil {
 			t.Errorf("signed %d bytes of %v", size, hash)
 		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.(keystore.Keeper).NewKey(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("a context that has ended: %v", err)
 	}
 }
 
@@ -110,7 +104,7 @@ func crowd(t *testing.T, s keystore.Store) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			k, err := s.(keystore.Keeper).NewKey(t.Context())
+			k, err := s.(keystore.Keeper).NewKey()
 			if err != nil {
 				t.Error(err)
 				return
@@ -131,12 +125,12 @@ func spoilt(t *testing.T, s keystore.Keeper, guarded []byte) {
 	for i := range guarded {
 		b := bytes.Clone(guarded)
 		b[i] ^= 0x10
-		if _, err := s.OpenKey(t.Context(), b); !errors.Is(err, keystore.ErrForeign) {
+		if _, err := s.OpenKey(b); !errors.Is(err, keystore.ErrForeign) {
 			t.Fatalf("byte %d changed: %v", i, err)
 		}
 	}
 	for _, b := range [][]byte{nil, {0}, guarded[:len(guarded)-1], append(bytes.Clone(guarded), 0)} {
-		if _, err := s.OpenKey(t.Context(), b); !errors.Is(err, keystore.ErrForeign) {
+		if _, err := s.OpenKey(b); !errors.Is(err, keystore.ErrForeign) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
 	}

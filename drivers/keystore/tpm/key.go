@@ -1,7 +1,6 @@
 package tpm
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -59,12 +58,9 @@ func template(policy tpm2.TPM2BDigest, born bool) tpm2.TPMTPublic {
 }
 
 // NewKey makes a key in the TPM.
-func (s *Store) NewKey(ctx context.Context) (keystore.Key, error) {
+func (s *Store) NewKey() (keystore.Key, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	policy, err := s.policy(s.keyPCRs)
 	if err != nil {
 		return nil, fmt.Errorf("new key: policy: %w", err)
@@ -81,7 +77,7 @@ func (s *Store) NewKey(ctx context.Context) (keystore.Key, error) {
 }
 
 // TakeKey imports a key, which is encrypted to the storage key on its way.
-func (s *Store) TakeKey(ctx context.Context, outside *ecdsa.PrivateKey) (keystore.Key, error) {
+func (s *Store) TakeKey(outside *ecdsa.PrivateKey) (keystore.Key, error) {
 	if outside == nil || outside.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("take key: %w", keystore.ErrKey)
 	}
@@ -96,9 +92,6 @@ func (s *Store) TakeKey(ctx context.Context, outside *ecdsa.PrivateKey) (keystor
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	k, err := s.take(scalar, point[1:1+coordinate], point[1+coordinate:])
 	if err != nil {
 		return nil, fmt.Errorf("take key: %w", err)
@@ -143,7 +136,7 @@ func (s *Store) take(scalar, x, y []byte) (*key, error) {
 }
 
 // OpenKey has the key sign once: one that will not is told of here.
-func (s *Store) OpenKey(ctx context.Context, guarded []byte) (keystore.Key, error) {
+func (s *Store) OpenKey(guarded []byte) (keystore.Key, error) {
 	public, private, err := split(guarded, tpm2.TPMAlgECC)
 	if err != nil {
 		return nil, fmt.Errorf("open key: %w", err)
@@ -151,9 +144,6 @@ func (s *Store) OpenKey(ctx context.Context, guarded []byte) (keystore.Key, erro
 	k, err := s.key(public, private)
 	if err != nil {
 		return nil, fmt.Errorf("open key: %w", err)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
 	}
 	trial := sha256.Sum256([]byte("trial"))
 	signature, err := k.Sign(nil, trial[:], crypto.SHA256)

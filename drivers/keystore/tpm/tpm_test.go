@@ -14,8 +14,6 @@ import (
 	"errors"
 	"math/big"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -27,44 +25,12 @@ import (
 	"kosk/drivers/keystore"
 	"kosk/drivers/keystore/keystoretest"
 	"kosk/drivers/keystore/tpm"
+	"kosk/drivers/keystore/tpm/swtpm"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start runs Debian's software TPM for the time of the test and returns its socket.
-func start(t testing.TB) string {
-	t.Helper()
-	swtpm, err := exec.LookPath("swtpm")
-	if err != nil {
-		t.Skip("swtpm is not installed")
-	}
-	dir, err := os.MkdirTemp("", "tpm") // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(dir, "s")
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	cmd := exec.CommandContext(ctx, swtpm, "socket", "--tpm2", "--tpmstate", "dir="+dir,
-		"--server", "type=unixio,path="+socket, "--ctrl", "type=unixio,path="+filepath.Join(dir, "c"), "--flags", "not-need-init,startup-clear")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		cmd.Wait() // killed: not our concern how it ends
-		os.RemoveAll(dir)
-	})
-	for end := time.Now().Add(10 * time.Second); ; {
-		if conn, err := net.Dial("unix", socket); err == nil { // it is there before it answers
-			conn.Close()
-			return socket
-		}
-		if time.Now().After(end) {
-			t.Fatal("swtpm does not come up")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
+func start(t testing.TB) string { t.Helper(); return swtpm.Start(t).Path }
 
 func open(t testing.TB, socket string) *tpm.Store {
 	t.Helper()
@@ -83,36 +49,19 @@ func TestKeystore(t *testing.T) {
 	)
 }
 
-// extend changes a PCR, as other firmware would.
-func extend(t *testing.T, socket string, pcr tpm2.TPMHandle) {
-	t.Helper()
-	conn, err := linuxudstpm.Open(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_, err = tpm2.PCRExtend{
-		PCRHandle: tpm2.AuthHandle{Handle: pcr, Auth: tpm2.PasswordAuth(nil)},
-		Digests:   tpm2.TPMLDigestValues{Digests: []tpm2.TPMTHA{{HashAlg: tpm2.TPMAlgSHA256, Digest: make([]byte, 32)}}},
-	}.Execute(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestAChangedPCRRefuses(t *testing.T) {
-	socket := start(t)
-	s := open(t, socket)
+	machine := swtpm.Start(t)
+	s := open(t, machine.Path)
 	defer s.Close()
 	wrapped, err := s.Wrap(t.Context(), []byte("secret"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	extend(t, socket, 5) // not one of ours
+	machine.Extend(t, 5) // not one of ours
 	if key, err := s.Unwrap(t.Context(), wrapped); err != nil || string(key) != "secret" {
 		t.Errorf("after a change of a pcr that is not chosen: %q, %v", key, err)
 	}
-	extend(t, socket, 16)
+	machine.Extend(t, 16)
 	if key, err := s.Unwrap(t.Context(), wrapped); !errors.Is(err, keystore.ErrState) || key != nil {
 		t.Errorf("after a change of a chosen one: %q, %v", key, err)
 	}
@@ -126,38 +75,53 @@ func TestAChangedPCRRefuses(t *testing.T) {
 }
 
 func TestAKeyOutlastsAnUpdateAndNotAnotherAuthority(t *testing.T) {
-	socket := start(t)
-	s := open(t, socket)
+	machine := swtpm.Start(t)
+	s := open(t, machine.Path)
 	defer s.Close()
 	outside, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	born, err := s.NewKey(t.Context())
+	born, err := s.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken, err := s.TakeKey(t.Context(), outside)
+	taken, err := s.TakeKey(outside)
 	if err != nil {
 		t.Fatal(err)
 	}
-	extend(t, socket, 16) // what an update changes: keys are wrapped under it, and do not sign under it
+	machine.Extend(t, 16) // what an update changes: keys are wrapped under it, and do not sign under it
 	for _, k := range []keystore.Key{born, taken} {
-		if _, err := s.OpenKey(t.Context(), k.Guarded()); err != nil {
+		if _, err := s.OpenKey(k.Guarded()); err != nil {
 			t.Errorf("after an update: %v", err)
 		}
 	}
-	extend(t, socket, 23)
+	machine.Extend(t, 23)
 	for _, k := range []keystore.Key{born, taken} {
 		if _, err := k.Sign(nil, make([]byte, 32), crypto.SHA256); !errors.Is(err, keystore.ErrState) {
 			t.Errorf("an open key, after a change of a chosen pcr: %v", err)
 		}
-		if _, err := s.OpenKey(t.Context(), k.Guarded()); !errors.Is(err, keystore.ErrState) {
+		if _, err := s.OpenKey(k.Guarded()); !errors.Is(err, keystore.ErrState) {
+			t.Errorf("opened after a change of a chosen pcr: %v", err)
+		}
+	}
+	s.Close()
+	machine.Reboot(t)
+	s = open(t, machine.Path)
+	defer s.Close()
+	for _, k := range []keystore.Key{born, taken} {
+		if _, err := s.OpenKey(k.Guarded()); err != nil {
+			t.Errorf("in the old state again: %v", err)
+		}
+	}
+	machine.Extend(t, 23)
+	for _, k := range []keystore.Key{born, taken, born, taken} {
+		if _, err := s.OpenKey(k.Guarded()); !errors.Is(err, keystore.ErrState) {
 			t.Errorf("opened after a change of a chosen pcr: %v", err)
 		}
 	}
 	for range 5 { // what was refused leaves no session and no object in the tpm, which has room for three
-		if k, err := s.NewKey(t.Context()); err != nil {
+		if k, err := s.NewKey(); err != nil {
 			t.Fatal(err)
 		} else if _, err := k.Sign(nil, make([]byte, 32), crypto.SHA256); err != nil {
 			t.Fatal(err)
@@ -169,7 +133,7 @@ func TestAKeyOutlastsAnUpdateAndNotAnotherAuthority(t *testing.T) {
 func TestAKeyServesAsTheClientsOfTLS(t *testing.T) {
 	s := open(t, start(t))
 	defer s.Close()
-	k, err := s.NewKey(t.Context())
+	k, err := s.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +175,7 @@ func TestATakenKeyIsNotDuplicated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := s.TakeKey(t.Context(), outside)
+	k, err := s.TakeKey(outside)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +222,7 @@ func BenchmarkNewKey(b *testing.B) {
 	s := open(b, start(b))
 	defer s.Close()
 	for b.Loop() {
-		if _, err := s.NewKey(b.Context()); err != nil {
+		if _, err := s.NewKey(); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -267,7 +231,7 @@ func BenchmarkNewKey(b *testing.B) {
 func BenchmarkSign(b *testing.B) {
 	s := open(b, start(b))
 	defer s.Close()
-	k, err := s.NewKey(b.Context())
+	k, err := s.NewKey()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -281,14 +245,14 @@ func BenchmarkSign(b *testing.B) {
 func FuzzOpenKey(f *testing.F) {
 	s := open(f, start(f))
 	defer s.Close()
-	good, err := s.NewKey(context.Background())
+	good, err := s.NewKey()
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(good.Guarded())
 	f.Add([]byte{0, 1, 0, 1, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		k, err := s.OpenKey(context.Background(), b)
+		k, err := s.OpenKey(b)
 		if err == nil && !k.Public().(*ecdsa.PublicKey).Equal(good.Public()) {
 			t.Errorf("opened %x", b)
 		}
