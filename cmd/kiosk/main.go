@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"fyne.io/fyne/v2"
@@ -118,13 +117,13 @@ func onDisplay(make func() *ui.Window) (w *ui.Window, err error) {
 	return make(), nil
 }
 
-// open opens a file for appending. Without a path it is usual, which Close
+// open opens a file for appending, which doesn't grow for ever. Without a path it is usual, which Close
 // leaves open: errors are still told there.
 func open(path string, usual io.Writer) (io.WriteCloser, error) {
 	if path == "" {
 		return lent{usual}, nil
 	}
-	return os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return openRolling(path, rollAt)
 }
 
 // lent is a writer that belongs to somebody else.
