@@ -12,7 +12,7 @@ import (
 
 // The kiosk runs in an environment of its own, whoever starts it. Libraries read
 // some of it before main does, so a kiosk that was started in another one starts
-// itself again, as the same process.
+// itself again, as the same process. A supervisor that sets it spares that.
 
 // wanted is the environment, by name.
 var wanted = map[string]string{
