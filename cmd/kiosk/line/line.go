@@ -114,7 +114,7 @@ func (l *Line) open(ctx context.Context) (err error) {
 	state, log := l.opts.Config.State, l.opts.Log
 	l.Wallet, err = provision.OpenWallet(state.Dir)
 	if errors.Is(err, provision.ErrNotEnrolled) {
-		return fmt.Errorf("%w: run kioskctl enrol --dir %s", err, state.Dir)
+		return fmt.Errorf("%w: run kioskctl enrol with --config, or with --dir %s", err, state.Dir)
 	}
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@
 package swtpm
 
 import (
-	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -52,16 +51,16 @@ func Start(t testing.TB) *Machine {
 
 func (m *Machine) on(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
-	cmd := exec.CommandContext(ctx, m.program, "socket", "--tpm2", "--tpmstate", "dir="+m.dir, "--server", "type=unixio,path="+m.Path,
+	cmd := exec.Command(m.program, "socket", "--tpm2", "--tpmstate", "dir="+m.dir, "--server", "type=unixio,path="+m.Path,
 		"--ctrl", "type=unixio,path="+filepath.Join(m.dir, "c"), "--flags", "not-need-init,startup-clear")
 	if err := cmd.Start(); err != nil {
-		cancel()
 		t.Fatal(err)
 	}
+	end := time.AfterFunc(lifetime, func() { _ = cmd.Process.Kill() })
 	m.off = func() {
-		cancel()
-		_ = cmd.Wait() // killed: not our concern how it ends
+		end.Stop()
+		_ = cmd.Process.Kill() // after the cleanups that let it go
+		_ = cmd.Wait()         // not our concern how it ends
 	}
 	for end := time.Now().Add(10 * time.Second); ; {
 		if conn, err := net.Dial("unix", m.Path); err == nil { // it is there before it answers
