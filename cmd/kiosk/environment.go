@@ -23,15 +23,19 @@ var wanted = map[string]string{
 	"GLIBC_TUNABLES": pkcs11.Forgetful,
 }
 
+// settled in the environment says that the kiosk has started itself: what the C
+// library still makes of its own variables is no reason to do it for ever.
+const settled = "KOSK_SETTLED=1"
+
 // settle returns when the environment is as wanted, or with the reason why not.
 func settle() error {
 	env, changed := environment(os.Environ())
-	if !changed {
+	if !changed || slices.Contains(env, settled) {
 		return nil
 	}
 	self, err := os.Executable()
 	if err == nil {
-		err = syscall.Exec(self, os.Args, env)
+		err = syscall.Exec(self, os.Args, append(env, settled))
 	}
 	return fmt.Errorf("start in an environment of its own: %w", err)
 }
