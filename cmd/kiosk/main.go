@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"fyne.io/fyne/v2"
@@ -30,7 +29,11 @@ type flags struct {
 func main() {
 	var f flags
 	kong.Parse(&f, kong.Name("kiosk"), kong.Description("The firmware of the Köşk self-service kiosk."))
-	if err := run(f); err != nil {
+	err := settle()
+	if err == nil {
+		err = run(f)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "kiosk:", err)
 		os.Exit(1)
 	}
@@ -65,7 +68,6 @@ func run(f flags) error {
 // window runs the machine behind the one window. Fyne wants the main goroutine;
 // everything else runs beside it and ends with it.
 func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine) error {
-	pinScale()
 	a := app.NewWithID("az.kosk.kiosk")
 	trace, err := openTrace(cfg.Log.Trace)
 	if err != nil {
@@ -115,16 +117,13 @@ func onDisplay(make func() *ui.Window) (w *ui.Window, err error) {
 	return make(), nil
 }
 
-// pinScale makes one of Fyne's units one pixel: sizes here are millimetres.
-func pinScale() { _ = os.Setenv("FYNE_SCALE", "1") }
-
-// open opens a file for appending. Without a path it is usual, which Close
+// open opens a file for appending, which doesn't grow for ever. Without a path it is usual, which Close
 // leaves open: errors are still told there.
 func open(path string, usual io.Writer) (io.WriteCloser, error) {
 	if path == "" {
 		return lent{usual}, nil
 	}
-	return os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return openRolling(path, rollAt)
 }
 
 // lent is a writer that belongs to somebody else.

@@ -45,7 +45,7 @@ func (c *checker) keys(ctx context.Context) row {
 	if state.Keys == "tpm" {
 		return good("a tpm at " + state.KeyStore() + " guards them: it wraps a key and gives it back")
 	}
-	return good("in a file: whoever has the whole disk has the notes of requests; what is in requests stays sealed")
+	return good("in a file: whoever has the whole disk can speak as this kiosk, and has the notes of requests; what is in requests stays sealed")
 }
 
 func keysTrouble(name, path string, err error) row {

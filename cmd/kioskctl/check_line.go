@@ -11,6 +11,8 @@ import (
 
 	"kosk/device/health"
 	"kosk/device/provision"
+	"kosk/drivers/all"
+	"kosk/drivers/keystore"
 	"kosk/offline"
 	"kosk/offline/bus"
 	"kosk/offline/control"
@@ -29,13 +31,14 @@ const enrolFirst = "enrol this machine: 'bus station add' gives a code for 'kios
 
 // line tests what the bus knows this kiosk by, the bus, and the clock against it.
 func (c *checker) line(ctx context.Context, tell func(row)) {
-	s, err := provision.Load(c.cfg.State.Dir)
+	s, done, err := c.station()
 	if err != nil {
 		tell(stationTrouble(err))
 		tell(failed("can't be asked without a station", enrolFirst))
 		tell(unknownClock())
 		return
 	}
+	defer done()
 	tell(judgeCertificate(s, time.Now()))
 	skew, r := askBus(ctx, s)
 	tell(r)
@@ -44,6 +47,24 @@ func (c *checker) line(ctx context.Context, tell func(row)) {
 		return
 	}
 	tell(c.kioskClock(ctx, judgeSkew(*skew)))
+}
+
+// station is the station with a key that signs, until done is called.
+func (c *checker) station() (s *provision.Station, done func(), err error) {
+	if s, err = provision.Load(c.cfg.State.Dir); err != nil {
+		return nil, nil, err
+	}
+	if s.Guard() == provision.InFile {
+		return s, func() {}, nil
+	}
+	keys, err := all.Keystore(c.cfg.State.Keys, c.cfg.State.KeyStore())
+	if err != nil {
+		return nil, nil, err
+	}
+	if s, err = s.Unlock(keys); err != nil {
+		return nil, nil, errors.Join(err, keys.Close())
+	}
+	return s, func() { _ = keys.Close() }, nil
 }
 
 // kioskClock adds what the running kiosk's own clock is worth.
@@ -64,6 +85,14 @@ func stationTrouble(err error) row {
 	switch {
 	case errors.Is(err, provision.ErrNotEnrolled):
 		return failed("this machine is not enrolled", enrolFirst)
+	case errors.Is(err, keystore.ErrState):
+		return failed("the machine's firmware is in another state than when its key was made, which so can't be used", "set the machine's firmware and its secure boot back as they were; if that was meant, enrol anew: "+enrolFirst+" --force")
+	case errors.Is(err, keystore.ErrForeign):
+		return failed("the station's key is another machine's, or its tpm was cleared", "if that was meant, enrol anew: "+enrolFirst+" --force; if not, tell the operator of the bus")
+	case errors.Is(err, provision.ErrNoKeeper):
+		return failed("a tpm guards the station's key, and the configuration names none", `set state.keys = "tpm"`)
+	case errors.Is(err, keystore.ErrNoStore):
+		return failed("a tpm guards the station's key, and there is none", "see the row keys")
 	case errors.Is(err, provision.ErrExposed):
 		return failed("others than the kiosk may read the station's key", "its key may have been copied: enrol anew with --force, and tell the operator of the bus")
 	case errors.Is(err, provision.ErrDamaged):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,16 +15,20 @@ import (
 
 	"filippo.io/age"
 
+	"kosk/device/config"
 	"kosk/device/provision"
+	"kosk/drivers/all"
+	"kosk/drivers/keystore"
 	"kosk/offline"
 	"kosk/offline/bus"
 )
 
 type enrolCommand struct {
-	Code  string `required:"" help:"One-time code, as 'bus station add' printed it."`
-	Bus   string `required:"" help:"The bus: https://host:port."`
-	Dir   string `required:"" type:"path" help:"Folder of the kiosk's keys."`
-	Force bool   `help:"Enrol anew although this machine is enrolled: the old key is lost."`
+	Code   string `required:"" help:"One-time code, as 'bus station add' printed it."`
+	Bus    string `required:"" help:"The bus: https://host:port."`
+	Config string `required:"" xor:"where" type:"path" help:"The kiosk's configuration: says where its keys are, and what guards them."`
+	Dir    string `required:"" xor:"where" type:"path" help:"Folder of the kiosk's keys, without a configuration: they are in a file."`
+	Force  bool   `help:"Enrol anew although this machine is enrolled: the old key is lost."`
 }
 
 // enrolTime bounds the whole enrolment.
@@ -32,7 +37,15 @@ const enrolTime = 2 * time.Minute
 // Run makes a key, has it certified, fetches the bus's keys over the new
 // certificate, and saves all of it at once: a machine is enrolled or it is not.
 func (c enrolCommand) Run(ctx context.Context, out io.Writer) error {
-	if _, err := provision.Load(c.Dir); !errors.Is(err, provision.ErrNotEnrolled) && !c.Force {
+	state := config.State{Dir: c.Dir, Keys: "file"}
+	if c.Config != "" {
+		cfg, err := config.Load(c.Config)
+		if err != nil {
+			return err
+		}
+		state = cfg.State
+	}
+	if _, err := provision.Load(state.Dir); !errors.Is(err, provision.ErrNotEnrolled) && !c.Force {
 		if err == nil {
 			err = errors.New("this machine is enrolled already")
 		}
@@ -40,27 +53,54 @@ func (c enrolCommand) Run(ctx context.Context, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, enrolTime)
 	defer cancel()
-	station, err := enrol(ctx, c.Bus, c.Code)
+	key, done, err := newKey(state)
 	if err != nil {
 		return explain(err)
 	}
-	if err := provision.Save(c.Dir, station); err != nil {
+	defer done()
+	station, err := enrol(ctx, c.Bus, c.Code, key)
+	if err != nil {
+		return explain(err)
+	}
+	if err := provision.Save(state.Dir, station); err != nil {
 		return err
 	}
 	leaf, err := x509.ParseCertificate(station.Certificate.Certificate[0])
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s is enrolled until %s\n", station.Name, leaf.NotAfter.Format(time.DateOnly))
+	guard := "a file"
+	if station.Guard() == provision.Inside {
+		guard = "the " + state.Keys
+	}
+	_, err = fmt.Fprintf(out, "%s is enrolled until %s, its key is in %s\n", station.Name, leaf.NotAfter.Format(time.DateOnly), guard)
 	return err
 }
 
-// enrol goes from a code to a whole station.
-func enrol(ctx context.Context, url, code string) (*provision.Station, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
+// newKey makes the station's key where the configuration wants it to be. It can
+// sign until done is called.
+func newKey(state config.State) (key crypto.Signer, done func(), err error) {
+	if state.Keys != "file" {
+		s, err := all.Keystore(state.Keys, state.KeyStore())
+		if err != nil {
+			return nil, nil, err
+		}
+		if k, ok := s.(keystore.Keeper); ok {
+			if key, err = k.NewKey(); err != nil {
+				return nil, nil, errors.Join(err, s.Close())
+			}
+			return key, func() { _ = s.Close() }, nil
+		}
+		if err := s.Close(); err != nil {
+			return nil, nil, err
+		}
 	}
+	key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return key, func() {}, err
+}
+
+// enrol goes from a code and a key to a whole station.
+func enrol(ctx context.Context, url, code string, key crypto.Signer) (*provision.Station, error) {
 	got, err := bus.Enrol(ctx, bus.Enrolment{URL: url, Code: code, Key: key})
 	if err != nil {
 		return nil, err
@@ -99,6 +139,8 @@ func fetchKeys(ctx context.Context, s *provision.Station) error {
 // explain adds what the technician can do.
 func explain(err error) error {
 	switch {
+	case errors.Is(err, keystore.ErrNoStore):
+		return fmt.Errorf("%w: switch the tpm on in the machine's set-up, or correct state.keys and state.keys_path", err)
 	case errors.Is(err, bus.ErrCode):
 		return fmt.Errorf("%w: compare it with what 'bus station add' printed", err)
 	case errors.Is(err, offline.ErrBusIdentity):

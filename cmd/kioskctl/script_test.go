@@ -1,25 +1,35 @@
 package main
 
 import (
+	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"kosk/drivers/card/vcard"
+	"kosk/drivers/keystore/tpm/swtpm"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"kioskctl": main}) }
 
 func TestScripts(t *testing.T) {
+	_, noTPM := exec.LookPath("swtpm")
+	machine := &swtpm.Machine{}
+	if noTPM == nil {
+		machine = swtpm.Start(t)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"bus": startBus, "stopbus": stopBus, "fault": setFault, "code": newCode, "forget": forget,
 			"machine": makeMachine, "card": moveCard, "pcscd": killDaemon, "paper": setPaper, "kiosk": runKiosk,
 			"report": checkReport, "await": await, "line": runLine, "requests": putRequests,
+			"pcr": func(*testscript.TestScript, bool, []string) { machine.Extend(t, 7) }, // as another authority would
 		},
-		Condition: func(name string) (bool, error) { return name == "pcscd" && vcard.Installed() == nil, nil },
+		Condition: func(name string) (bool, error) {
+			return name == "pcscd" && vcard.Installed() == nil || name == "swtpm" && noTPM == nil, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[worldKey{}] = &world{buses: map[string]func(){}}
 			lists, err := filepath.Abs("../../drivers/card/icao/testdata/masterlist")
@@ -27,6 +37,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("LISTS", lists)
+			env.Setenv("TPM", machine.Path)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command takes a second
 			return nil
 		},

@@ -60,6 +60,9 @@ func showStatus(out io.Writer, s health.Status) error {
 	line("paper", "%s", paper)
 	line("clock", "%s, the system's is off by %s", s.Clock.State, time.Duration(s.Clock.OffsetMS)*time.Millisecond)
 	line("certificate", "until %s, renewed from %s", day(s.Certificate.NotAfter), day(s.Certificate.Due))
+	line("", "its key is in %s", map[string]string{
+		"tpm": "the tpm", "moved": "the tpm, and was in a file before: until it is renewed", "file": "a file",
+	}[r.Key])
 	if s.Certificate.Error != "" {
 		line("", "%d renewals failed: %s", s.Certificate.Failures, s.Certificate.Error)
 	}

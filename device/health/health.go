@@ -15,12 +15,13 @@ const Version = 1
 // A Report is one telling, POST v1/telemetry. Times are RFC 3339, UTC.
 type Report struct {
 	Version   int       `json:"version"`
-	At        time.Time `json:"at"`        // by the kiosk's clock
-	Boot      string    `json:"boot"`      // names this run of the program
-	Seq       uint64    `json:"seq"`       // of this run's reports, from 1
-	Uptime    int64     `json:"uptime_s"`  // of the program, seconds
-	Firmware  string    `json:"firmware"`  // version of the program
-	Catalogue string    `json:"catalogue"` // version of the services' data
+	At        time.Time `json:"at"`          // by the kiosk's clock
+	Boot      string    `json:"boot"`        // names this run of the program
+	Seq       uint64    `json:"seq"`         // of this run's reports, from 1
+	Uptime    int64     `json:"uptime_s"`    // of the program, seconds
+	Firmware  string    `json:"firmware"`    // version of the program
+	Catalogue string    `json:"catalogue"`   // version of the services' data
+	Key       string    `json:"station_key"` // what guards it: "tpm"; "moved", into the tpm from a file; or "file"
 	Trust     Trust     `json:"trust"`
 	Queue     Queue     `json:"queue"`
 	Paper     Paper     `json:"paper"`

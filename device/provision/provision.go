@@ -3,12 +3,15 @@
 // enrol` saves it once; the kiosk loads it at every start.
 //
 // Everything is in one file, readable by its owner only and replaced as a
-// whole: a machine is enrolled or it is not. The key is in the clear there. A
-// Wallet exchanges it while the kiosk runs.
+// whole: a machine is enrolled or it is not. Where a keystore.Keeper guards the
+// key, the file has what only that can use; else it has the key itself. A Wallet
+// exchanges it while the kiosk runs.
 package provision
 
 import (
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -43,7 +46,7 @@ var (
 // A Station is this kiosk towards its bus.
 type Station struct {
 	Name        string
-	Key         *ecdsa.PrivateKey // P-256: signs envelopes and provisional slips, and is the TLS key
+	Key         crypto.Signer     // ECDSA, P-256: signs envelopes and provisional slips, and is the TLS key
 	Certificate tls.Certificate   // of Key, with its chain
 	BusCA       *x509.CertPool    // who may be the bus
 	BusCACert   *x509.Certificate // the only member of BusCA
@@ -134,7 +137,8 @@ type file struct {
 	Name       string   `json:"name"`
 	URL        string   `json:"url"`
 	Provider   Provider `json:"provider"`
-	Key        string   `json:"key"`
+	Key        string   `json:"key,omitempty"`     // in the clear; or it is
+	Guarded    []byte   `json:"guarded,omitempty"` // as keystore.Key has it
 	Chain      string   `json:"certificate"`
 	BusCA      string   `json:"bus_ca"`
 	Recipient  string   `json:"recipient"`
@@ -142,9 +146,14 @@ type file struct {
 	StreamKey  []byte   `json:"stream_key"`
 }
 
-const fileVersion = 1
+// Versions of the file. Programs that know no keystore.Keeper know only the first.
+const (
+	versionPlain   = 1
+	versionGuarded = 2
+)
 
-// Load reads the station from dir. Errors: ErrNotEnrolled, ErrDamaged, ErrExposed.
+// Load reads the station from dir. Where a keystore guards its key, it can sign
+// only after Unlock. Errors: ErrNotEnrolled, ErrDamaged, ErrExposed.
 func Load(dir string) (*Station, error) {
 	path := filepath.Join(dir, File)
 	info, err := os.Stat(path)
@@ -176,7 +185,7 @@ func parse(b []byte) (*Station, error) {
 	if err := json.Unmarshal(b, &f); err != nil {
 		return nil, errors.New("not json")
 	}
-	if f.Version != fileVersion {
+	if f.Version != versionPlain && f.Version != versionGuarded {
 		return nil, fmt.Errorf("version %d", f.Version)
 	}
 	for _, part := range []string{f.Name, f.Provider.Instance, f.Provider.Class, f.Provider.Member, f.Provider.Subsystem} {
@@ -192,12 +201,8 @@ func parse(b []byte) (*Station, error) {
 	}
 	s := &Station{Name: f.Name, URL: f.URL, Provider: f.Provider, StreamKey: f.StreamKey}
 	var err error
-	if s.Certificate, err = tls.X509KeyPair([]byte(f.Chain), []byte(f.Key)); err != nil {
-		return nil, errors.New("key or certificate")
-	}
-	var ok bool
-	if s.Key, ok = s.Certificate.PrivateKey.(*ecdsa.PrivateKey); !ok {
-		return nil, errors.New("kind of key")
+	if s.Key, s.Certificate, err = parsePair(f); err != nil {
+		return nil, err
 	}
 	if s.BusCACert, err = parseCertificate(f.BusCA); err != nil {
 		return nil, errors.New("certificate of the bus's authority")
@@ -211,6 +216,41 @@ func parse(b []byte) (*Station, error) {
 		return nil, errors.New("receipt key")
 	}
 	return s, nil
+}
+
+// parsePair reads the key, in the one form or the other, and its certificate.
+func parsePair(f file) (crypto.Signer, tls.Certificate, error) {
+	if f.Version == versionPlain {
+		cert, err := tls.X509KeyPair([]byte(f.Chain), []byte(f.Key))
+		if err != nil || f.Guarded != nil {
+			return nil, cert, errors.New("key or certificate")
+		}
+		key, ok := cert.PrivateKey.(*ecdsa.PrivateKey)
+		if !ok {
+			return nil, cert, errors.New("kind of key")
+		}
+		return key, cert, nil
+	}
+	var cert tls.Certificate
+	for block, rest := pem.Decode([]byte(f.Chain)); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			cert.Certificate = append(cert.Certificate, block.Bytes)
+		}
+	}
+	if len(cert.Certificate) == 0 || len(f.Guarded) == 0 || f.Key != "" {
+		return nil, cert, errors.New("key or certificate")
+	}
+	var err error
+	if cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+		return nil, cert, errors.New("key or certificate")
+	}
+	public, ok := cert.Leaf.PublicKey.(*ecdsa.PublicKey)
+	if !ok || public.Curve != elliptic.P256() {
+		return nil, cert, errors.New("kind of key")
+	}
+	key := locked{public, f.Guarded}
+	cert.PrivateKey = key
+	return key, cert, nil
 }
 
 func parseCertificate(text string) (*x509.Certificate, error) {
@@ -232,7 +272,7 @@ func parsePublicKey(text string) (*ecdsa.PublicKey, error) {
 // NewStation is a station as enrolment made it: its own certificate and key, and
 // the bus's authority, both certificates X.509 in DER. What to seal to and what to
 // verify with is still to be asked of the bus, over its line.
-func NewStation(name, url string, key *ecdsa.PrivateKey, certificate, authority []byte) (*Station, error) {
+func NewStation(name, url string, key crypto.Signer, certificate, authority []byte) (*Station, error) {
 	s := &Station{
 		Name: name, Key: key, URL: url, StreamKey: NewStreamKey(), BusCA: x509.NewCertPool(),
 		Certificate: tls.Certificate{Certificate: [][]byte{certificate}, PrivateKey: key},

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,7 +24,7 @@ import (
 	"filippo.io/age"
 )
 
-func newStation(t *testing.T) *Station {
+func newStation(t testing.TB) *Station {
 	t.Helper()
 	key := newKey(t)
 	cert := selfSigned(t, key)
@@ -41,7 +42,7 @@ func newStation(t *testing.T) *Station {
 	}
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -50,7 +51,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func selfSigned(t *testing.T, key *ecdsa.PrivateKey) *x509.Certificate {
+func selfSigned(t testing.TB, key crypto.Signer) *x509.Certificate {
 	t.Helper()
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -80,7 +81,7 @@ func TestLoadGivesWhatWasSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Name != want.Name || got.URL != want.URL || got.Provider != want.Provider ||
-		!got.Key.Equal(want.Key) || !got.ReceiptKey.Equal(want.ReceiptKey) || !got.BusCA.Equal(want.BusCA) ||
+		!got.Key.(*ecdsa.PrivateKey).Equal(want.Key) || !got.ReceiptKey.Equal(want.ReceiptKey) || !got.BusCA.Equal(want.BusCA) ||
 		!bytes.Equal(got.StreamKey, want.StreamKey) || fmt.Sprint(got.Recipient) != fmt.Sprint(want.Recipient) {
 		t.Error("the station came back changed")
 	}
@@ -181,7 +182,7 @@ func TestKeysCannotBePrinted(t *testing.T) {
 		fmt.Fprintf(&out, verb+"\n", s)
 		fmt.Fprintf(&out, verb+"\n", []Station{*s})
 	}
-	secret, err := s.Key.Bytes()
+	secret, err := s.Key.(*ecdsa.PrivateKey).Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}

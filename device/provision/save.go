@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -21,7 +22,7 @@ func Save(dir string, s *Station) error {
 		return fmt.Errorf("save station: %w", err)
 	}
 	// A pair that was to follow the former one must not follow this one.
-	if err := os.Remove(filepath.Join(dir, NextFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := scrapped(filepath.Join(dir, NextFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("save station: %w", err)
 	}
 	if err := replace(dir, File, b, uncut); err != nil {
@@ -35,23 +36,42 @@ func (s *Station) file() (file, error) {
 	if !ok || s.Key == nil || s.BusCACert == nil || s.ReceiptKey == nil {
 		return file{}, errors.New("incomplete station")
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(s.Key)
-	if err != nil {
-		return file{}, err
-	}
 	receiptKey, err := x509.MarshalPKIXPublicKey(s.ReceiptKey)
 	if err != nil {
 		return file{}, err
 	}
 	f := file{
-		Version: fileVersion, Name: s.Name, URL: s.URL, Provider: s.Provider,
-		Key: armour("PRIVATE KEY", key), BusCA: armour("CERTIFICATE", s.BusCACert.Raw),
+		Version: versionPlain, Name: s.Name, URL: s.URL, Provider: s.Provider, BusCA: armour("CERTIFICATE", s.BusCACert.Raw),
 		Recipient: recipient.String(), ReceiptKey: armour("PUBLIC KEY", receiptKey), StreamKey: s.StreamKey,
 	}
 	for _, der := range s.Certificate.Certificate {
 		f.Chain += armour("CERTIFICATE", der)
 	}
-	return f, nil
+	switch key := s.Key.(type) {
+	case *ecdsa.PrivateKey:
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			return file{}, err
+		}
+		f.Key = armour("PRIVATE KEY", der)
+	case guarded:
+		f.Version, f.Guarded = versionGuarded, key.Guarded()
+	default:
+		return file{}, errors.New("kind of key")
+	}
+	return f, s.paired()
+}
+
+// paired says whether the certificate is the key's.
+func (s *Station) paired() error {
+	public, ok := s.Key.Public().(*ecdsa.PublicKey)
+	if !ok || len(s.Certificate.Certificate) == 0 {
+		return errors.New("incomplete station")
+	}
+	if leaf, err := x509.ParseCertificate(s.Certificate.Certificate[0]); err != nil || !public.Equal(leaf.PublicKey) {
+		return errors.New("certificate of another key")
+	}
+	return nil
 }
 
 func armour(kind string, der []byte) string {
@@ -60,7 +80,10 @@ func armour(kind string, der []byte) string {
 
 // replace writes a file beside the old one, syncs it, and renames it over. before
 // is asked at each step; what it refuses is a power cut, which cleans nothing up.
+// What the old one held is overwritten when the new one is safe.
 func replace(dir, name string, b []byte, before func(step string) error) error {
+	old := outgoing(filepath.Join(dir, name))
+	defer old.close()
 	tmp, err := os.CreateTemp(dir, name+".*") // mode 0600
 	if err != nil {
 		return err
@@ -84,6 +107,7 @@ func replace(dir, name string, b []byte, before func(step string) error) error {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
+	old.overwrite()
 	return nil
 }
 

@@ -15,13 +15,16 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"kosk/drivers/keystore"
 )
 
 // Renewal exchanges the station's key and certificate while the kiosk runs. The
 // rules are:
 //   - the next pair lies beside the current one as a whole station file, so that
 //     taking its place is one rename: there is no moment without a pair;
-//   - a next file of another enrolment is none, and so is a damaged one;
+//   - a next file of another enrolment is none, and so is a damaged one, and one
+//     that the keystore doesn't open any more;
 //   - what a cut left half written holds a key, and is removed at the next start.
 
 // NextFile is the name of the next pair's file in the state folder.
@@ -37,13 +40,15 @@ type Wallet struct {
 	dir    string
 	before func(step string) error // tests cut the power here
 
-	mu  sync.Mutex
-	now *Station
+	mu   sync.Mutex // guards both below
+	now  *Station
+	keys keystore.Store // nil before Unlock
 }
 
 var _ crypto.Signer = (*Wallet)(nil)
 
-// OpenWallet reads the station from dir. Errors are Load's.
+// OpenWallet reads the station from dir. Where a keystore guards its key, the
+// wallet can sign only after Unlock. Errors are Load's.
 func OpenWallet(dir string) (*Wallet, error) {
 	now, err := Load(dir)
 	if err != nil {
@@ -55,7 +60,7 @@ func OpenWallet(dir string) (*Wallet, error) {
 			return nil, fmt.Errorf("open wallet: %w", err)
 		}
 		for _, path := range left {
-			if err := os.Remove(path); err != nil {
+			if err := scrapped(path); err != nil {
 				return nil, fmt.Errorf("open wallet: %w", err)
 			}
 		}
@@ -98,11 +103,24 @@ func (w *Wallet) next() (*Station, error) {
 	if err != nil || s.Name != w.now.Name || s.URL != w.now.URL || s.Provider != w.now.Provider || !bytes.Equal(s.StreamKey, w.now.StreamKey) {
 		return nil, ErrNoNext // the stream key is made anew with every enrolment
 	}
+	s, err = s.Unlock(w.keys)
+	if errors.Is(err, keystore.ErrState) || errors.Is(err, keystore.ErrForeign) || errors.Is(err, ErrNoKeeper) {
+		return nil, ErrNoNext
+	}
+	if err != nil {
+		return nil, fmt.Errorf("next pair: %w", err)
+	}
 	return s, nil
 }
 
-// NewKey makes a P-256 key for the next pair; Keep stores it.
+// NewKey makes a P-256 key for the next pair, where the keystore keeps keys in
+// it; Keep stores what it must.
 func (w *Wallet) NewKey() (crypto.Signer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if keeper, ok := w.keys.(keystore.Keeper); ok {
+		return keeper.NewKey()
+	}
 	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
@@ -110,7 +128,7 @@ func (w *Wallet) NewKey() (crypto.Signer, error) {
 func (w *Wallet) Keep(next tls.Certificate) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	key, ok := next.PrivateKey.(*ecdsa.PrivateKey)
+	key, ok := next.PrivateKey.(crypto.Signer)
 	if !ok {
 		return errors.New("keep next pair: kind of key")
 	}
@@ -139,6 +157,8 @@ func (w *Wallet) Promote() error {
 	if err := w.before("rename"); err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
+	old := outgoing(filepath.Join(w.dir, File))
+	defer old.close()
 	if err := os.Rename(filepath.Join(w.dir, NextFile), filepath.Join(w.dir, File)); err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
@@ -149,6 +169,7 @@ func (w *Wallet) Promote() error {
 	if err := syncDir(w.dir); err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
+	old.overwrite()
 	return nil
 }
 

@@ -83,7 +83,7 @@ func TestTheWalletSignsWithTheCurrentKey(t *testing.T) {
 		sig, err := w.Sign(rand.Reader, sum[:], nil)
 		return err == nil && ecdsa.VerifyASN1(&key.PublicKey, sum[:], sig) && key.PublicKey.Equal(w.Public())
 	}
-	if err := w.Keep(fresh); err != nil || !signs(old.Key) {
+	if err := w.Keep(fresh); err != nil || !signs(old.Key.(*ecdsa.PrivateKey)) {
 		t.Errorf("before: %v", err)
 	}
 	if err := w.Promote(); err != nil || !signs(fresh.PrivateKey.(*ecdsa.PrivateKey)) {

@@ -8,6 +8,8 @@ package keystore
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
 	"errors"
 )
 
@@ -24,7 +26,7 @@ var (
 	ErrForeign = errors.New("not wrapped here")
 	// ErrNoStore says that there is no keystore where one was looked for.
 	ErrNoStore = errors.New("no keystore")
-	// ErrKey says that a key is empty or longer than MaxKey.
+	// ErrKey says that a key is empty or longer than MaxKey, or not on P-256.
 	ErrKey = errors.New("key of a wrong length")
 )
 
@@ -36,4 +38,30 @@ type Store interface {
 	// Unwrap gives back what was wrapped. Errors: ErrState, ErrForeign.
 	Unwrap(ctx context.Context, wrapped []byte) ([]byte, error)
 	Close() error
+}
+
+// A Keeper is a Store that also keeps keys that sign: the private part is in it
+// alone, and signs there. Who holds what is stored, and not this machine in the
+// state that it was in, can't sign. Like crypto.Signer's, its calls take no
+// context: they last as long as the hardware does.
+type Keeper interface {
+	// NewKey makes a P-256 key, which will never be anywhere else.
+	NewKey() (Key, error)
+	// TakeKey takes over a key that was made outside; its caller forgets it.
+	// Errors: ErrKey.
+	TakeKey(key *ecdsa.PrivateKey) (Key, error)
+	// OpenKey gives back the key that Guarded was asked of, and has seen it sign.
+	// Errors: ErrState, ErrForeign.
+	OpenKey(guarded []byte) (Key, error)
+}
+
+// A Key is one in a Keeper, of ECDSA on P-256. It signs digests of SHA-256 and
+// no others, in ASN.1, until its Keeper is closed. It may be used from several
+// goroutines.
+type Key interface {
+	crypto.Signer
+	// Guarded is what OpenKey wants, and may be stored in the open.
+	Guarded() []byte
+	// Moved says that the key came by TakeKey: copies of it may lie elsewhere.
+	Moved() bool
 }

@@ -141,7 +141,7 @@ func plausible(r health.Report) bool {
 	ok := !r.At.IsZero() && r.Boot != "" && r.Seq > 0 && r.Uptime >= 0 &&
 		r.Queue.Depth >= 0 && r.Queue.Bytes >= 0 && r.Queue.Bound >= 0 && r.Queue.Parked >= 0 && r.Paper.LeftMM >= 0 && r.Paper.EmptyInS >= 0 &&
 		len(r.Parts) <= maxParts && len(r.Faults) <= maxFaults && len(r.Spans) <= maxSpans && len(r.Queue.OldestS) <= maxParts
-	texts := []string{r.Boot, r.Firmware, r.Catalogue, r.Queue.Key, r.Paper.State}
+	texts := []string{r.Boot, r.Firmware, r.Catalogue, r.Key, r.Queue.Key, r.Paper.State}
 	for _, p := range r.Parts {
 		texts = append(texts, p.Name, p.State, p.Cause)
 		ok = ok && p.Name != "" && p.State != ""

@@ -29,6 +29,7 @@ import (
 	"kosk/device/request"
 	"kosk/drivers/all"
 	"kosk/drivers/card"
+	"kosk/drivers/keystore"
 	"kosk/drivers/panel"
 	"kosk/drivers/printer"
 	"kosk/offline/bus"
@@ -115,7 +116,7 @@ func (l *Line) open(ctx context.Context) (err error) {
 	state, log := l.opts.Config.State, l.opts.Log
 	l.Wallet, err = provision.OpenWallet(state.Dir)
 	if errors.Is(err, provision.ErrNotEnrolled) {
-		return fmt.Errorf("%w: run kioskctl enrol --dir %s", err, state.Dir)
+		return fmt.Errorf("%w: run kioskctl enrol with --config, or with --dir %s", err, state.Dir)
 	}
 	if err != nil {
 		return err
@@ -123,20 +124,45 @@ func (l *Line) open(ctx context.Context) (err error) {
 	if l.clock, err = bus.NewClock(timeFile{filepath.Join(state.Dir, timeName), log}, log); err != nil {
 		return err
 	}
-	if err := l.openQueue(ctx); err != nil {
-		return err
-	}
-	return l.join()
-}
-
-// openQueue opens the outbox under the keys that the configuration names.
-func (l *Line) openQueue(ctx context.Context) error {
-	state, log := l.opts.Config.State, l.opts.Log
 	keys, err := all.Keystore(state.Keys, state.KeyStore())
 	if err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
 	l.closers = append(l.closers, keys)
+	if err := l.unlock(keys); err != nil {
+		return err
+	}
+	if err := l.openQueue(ctx, keys); err != nil {
+		return err
+	}
+	return l.join()
+}
+
+// unlock has what guards the keys open the station's, and take over one that is
+// in a file still. A kiosk that can't do the latter works as it did.
+func (l *Line) unlock(keys keystore.Store) error {
+	before := l.Wallet.Station().Guard()
+	err := l.Wallet.Unlock(keys)
+	switch {
+	case errors.Is(err, keystore.ErrState), errors.Is(err, keystore.ErrForeign):
+		return fmt.Errorf("%w: set the machine's firmware back, or get a code with bus station add and run kioskctl enrol --force", err)
+	case errors.Is(err, provision.ErrNoKeeper):
+		return fmt.Errorf("%w: correct state.keys", err)
+	case err != nil:
+		return err
+	}
+	if err := l.Wallet.Move(); err != nil {
+		l.opts.Log.Error("station key stays in its file", "err", err)
+		l.found["keys"] = health.Part{Name: "keys", State: stateDegraded, Cause: bounded("station key is in a file: " + words(err))}
+	} else if now := l.Wallet.Station().Guard(); now != before && now == provision.Moved {
+		l.opts.Log.Info("station key moved out of its file")
+	}
+	return nil
+}
+
+// openQueue opens the outbox under keys.
+func (l *Line) openQueue(ctx context.Context, keys keystore.Store) (err error) {
+	state, log := l.opts.Config.State, l.opts.Log
 	l.Queue, err = queue.OpenSealed(ctx, state.Queue(), queue.Options{
 		MaxSize: int64(l.opts.Config.Queue.MaxMB) << 20, Ballast: ballast, Salvage: true,
 		Station: l.Wallet.Station().Name, ClockTrusted: l.systemTrusted, Log: log,

@@ -1,6 +1,7 @@
 package line
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -20,6 +21,7 @@ import (
 	"kosk/device/session"
 	"kosk/device/text"
 	"kosk/drivers/keystore"
+	"kosk/drivers/keystore/tpm/swtpm"
 	"kosk/offline"
 	"kosk/offline/bus"
 	"kosk/offline/control"
@@ -37,7 +39,7 @@ func TestARequestOutlivesTheRenewalOfItsKey(t *testing.T) {
 	if err := l.renewer.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if l.Wallet.Station().Key.Equal(s.Key) {
+	if s.Key.(*ecdsa.PrivateKey).Equal(l.Wallet.Station().Key) {
 		t.Fatal("nothing was renewed")
 	}
 	after := w.put(l, "")
@@ -46,7 +48,7 @@ func TestARequestOutlivesTheRenewalOfItsKey(t *testing.T) {
 		delivered(t, l, id)
 	}
 	loaded, err := provision.Load(w.dir)
-	if err != nil || loaded.Key.Equal(s.Key) {
+	if err != nil || s.Key.(*ecdsa.PrivateKey).Equal(loaded.Key) {
 		t.Errorf("on the disk: %v", err)
 	}
 	if c := l.renewer.State(); c.NotAfter.Before(time.Now().Add(365 * 24 * time.Hour)) {
@@ -84,7 +86,7 @@ func TestTelemetryTellsNothingOfAPerson(t *testing.T) {
 		t.Errorf("span %+v of %s", sp, trace.Parent())
 	}
 	if got.Boot != l.Boot || got.Firmware != "v1" || got.Catalogue != "2026-11" || got.Trust.Version != 3 || !got.Trust.Development ||
-		got.Queue.Key != "file" || got.Queue.Bound != 8<<20 || got.Queue.Bytes == 0 || got.Paper.State != "unknown" {
+		got.Key != "file" || got.Queue.Key != "file" || got.Queue.Bound != 8<<20 || got.Queue.Bytes == 0 || got.Paper.State != "unknown" {
 		t.Errorf("%+v", got)
 	}
 	states := map[string]string{}
@@ -377,6 +379,48 @@ func TestTimeFromTheBusIsKept(t *testing.T) {
 	}
 	if at, err := (timeFile{filepath.Join(w.dir, timeName), quiet}).LoadTime(); err != nil || time.Since(at).Abs() > time.Minute {
 		t.Errorf("kept %v, %v", at, err)
+	}
+}
+
+// A kiosk whose key was in a file works with it in the TPM: by the old certificate,
+// while it is renewed, and after a start. Then the key is one of the TPM's own.
+func TestAKioskMovesItsKeyIntoTheTPM(t *testing.T) {
+	w, machine := newWorld(t), swtpm.Start(t)
+	w.enrol(time.Now().Add(-2 * 365 * 24 * time.Hour * 8 / 10))
+	guarded := func(o *Options) { o.Config.State.Keys, o.Config.State.KeysPath = "tpm", machine.Path }
+	guard := func(l *Line, want string) {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join(w.dir, provision.File))
+		if got := l.compose().Key; got != want || err != nil || bytes.Contains(b, []byte("PRIVATE")) {
+			t.Errorf("guarded by %q, not %q; in the file: %v", got, want, bytes.Contains(b, []byte("PRIVATE")))
+		}
+	}
+	l := w.open(guarded)
+	guard(l, "moved")
+	w.run(l, here(false), nil, "queue", "courier", "chores", "watch")
+	before := w.put(l, "")
+	delivered(t, l, before)
+	if err := l.renewer.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	guard(l, "tpm")
+	delivered(t, l, w.put(l, ""))
+	w.halt()
+
+	l = w.open(guarded)
+	guard(l, "tpm")
+	w.run(l, here(false), nil, "queue", "courier", "chores", "watch")
+	delivered(t, l, w.put(l, ""))
+	w.halt()
+
+	o := l.opts
+	o.Config.State.Keys, o.Config.State.KeysPath = "file", ""
+	if _, err := Open(t.Context(), o); !errors.Is(err, provision.ErrNoKeeper) || !strings.Contains(err.Error(), "state.keys") {
+		t.Errorf("configured for a file: %v", err)
+	}
+	machine.Extend(t, 7)
+	if _, err := Open(t.Context(), l.opts); !errors.Is(err, keystore.ErrState) || !strings.Contains(err.Error(), "kioskctl enrol --force") {
+		t.Errorf("started in another state: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kosk/device/health"
+	"kosk/device/provision"
 	"kosk/drivers/card"
 	"kosk/drivers/panel"
 	"kosk/drivers/printer"
@@ -100,7 +101,7 @@ func (l *Line) compose() health.Report {
 	a, now := l.trusted(), l.clock.Now()
 	r := health.Report{
 		Version: health.Version, At: now.UTC(), Boot: l.Boot, Uptime: int64(time.Since(l.started) / time.Second),
-		Firmware: l.opts.Firmware, Catalogue: l.opts.Catalogue,
+		Firmware: l.opts.Firmware, Catalogue: l.opts.Catalogue, Key: l.keyGuard(),
 		Trust: health.Trust{Version: int64(a.Version), IssuedAt: a.Issued.UTC(), Development: a.Development},
 		Paper: health.Paper{State: printer.PaperUnknown.String()},
 	}
@@ -119,6 +120,17 @@ func (l *Line) compose() health.Report {
 	r.Parts = append(r.Parts, l.linePart(s.LineKnown, s.Line), l.clockPart(), l.certificatePart(), l.queuePart(s.Queue, err))
 	slices.SortFunc(r.Parts, func(a, b health.Part) int { return strings.Compare(a.Name, b.Name) })
 	return r
+}
+
+// keyGuard says what guards the station's key.
+func (l *Line) keyGuard() string {
+	switch l.Wallet.Station().Guard() {
+	case provision.Inside:
+		return l.opts.Config.State.Keys
+	case provision.Moved:
+		return "moved"
+	}
+	return "file"
 }
 
 func (l *Line) outbox(s queue.Stats) health.Queue {

@@ -47,6 +47,7 @@ type world struct {
 	dir  string // of the kiosk
 	told chan server.Telling
 	stop func()
+	ends []func() // what runs and is open, to be ended from the last to the first
 	pki  *vcard.PKI
 }
 
@@ -184,11 +185,13 @@ func (w *world) open(change func(*Options)) *Line {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() {
+	end := sync.OnceFunc(func() {
 		if err := l.Close(); err != nil {
 			w.t.Error(err)
 		}
 	})
+	w.ends = append(w.ends, end)
+	w.t.Cleanup(end)
 	return l
 }
 
@@ -218,7 +221,18 @@ func (w *world) run(l *Line, k Kiosk, believe func(*identity.Anchors), names ...
 			})
 		}
 	}
-	w.t.Cleanup(func() { cancel(); all.Wait() })
+	end := sync.OnceFunc(func() { cancel(); all.Wait() })
+	w.ends = append(w.ends, end)
+	w.t.Cleanup(end)
+}
+
+// halt ends what runs, and closes what is open, before the test is over.
+func (w *world) halt() {
+	for len(w.ends) > 0 {
+		last := len(w.ends) - 1
+		w.ends[last]()
+		w.ends = w.ends[:last]
+	}
 }
 
 // put stores an envelope that a citizen has agreed to, signed with the key in use.

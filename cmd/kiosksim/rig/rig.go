@@ -256,7 +256,8 @@ func (r *Rig) StartKiosk() error {
 	}
 	var err error
 	r.kiosk, err = start(r.ctx, "kiosk", filepath.Join(r.Out, "kiosk.err"), []string{
-		"DISPLAY=" + r.Display, "PCSCLITE_CSOCK_NAME=" + r.Slot.Socket(), "LIBGL_ALWAYS_SOFTWARE=1", "LANG=en_US.UTF-8",
+		"DISPLAY=" + r.Display, "PCSCLITE_CSOCK_NAME=" + r.Slot.Socket(), "LIBGL_ALWAYS_SOFTWARE=1",
+		"LC_ALL=", "LANG=C.UTF-8", "LANGUAGE=en", // Fyne reads it before the kiosk can set it, and warns of others
 	}, r.program("kiosk"), "--config", r.Config())
 	return err
 }

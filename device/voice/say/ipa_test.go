@@ -2,6 +2,7 @@ package say
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ func ipa(t *testing.T, lang text.Lang, s string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "espeak-ng", "-q", "--ipa", "-b", "1", "-v", voice, "--stdin")
+	cmd.Env = append(os.Environ(), "PULSE_SERVER=unix:/dev/null") // else it leaves folders in /tmp
 	cmd.Stdin = strings.NewReader(s + "\n")
 	out, err := cmd.Output()
 	if err != nil {

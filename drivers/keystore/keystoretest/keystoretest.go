@@ -84,6 +84,12 @@ func Run(t *testing.T, open, another func(*testing.T) keystore.Store) {
 		}
 		wg.Wait()
 	})
+	probe := open(t)
+	_, keeps := probe.(keystore.Keeper)
+	closed(t, probe)
+	if keeps {
+		t.Run("keys that sign", func(t *testing.T) { signing(t, open, another) })
+	}
 }
 
 func foreign(t *testing.T, s keystore.Store, key []byte) {

@@ -38,8 +38,9 @@ func (s State) printed() bool { return s == Sending || s == Sent || s == Confirm
 var states = []State{Queued, Sending, Sent, Confirmed, Unknown, Failed}
 
 const (
-	journalMost = 256 << 10 // bytes, beyond which old slips are forgotten at start
+	journalMost = 256 << 10 // bytes, beyond which old slips are forgotten
 	journalKeep = 1000      // slips
+	temporary   = ".slips"  // begins the name of a file that takes the journal's place
 )
 
 // A journal keeps the states of slips in a file. Without a path it forgets
@@ -47,8 +48,12 @@ const (
 type journal struct {
 	hangs bool // a piece of a slip that isn't known to be out may hang uncut
 
+	path string
+
 	mu     sync.Mutex
 	file   *os.File
+	size   int64 // of the file
+	least  int64 // as long as the file was when it was last shortened
 	states map[string]State
 	order  []string // ids as they came
 	roll   account
@@ -63,7 +68,7 @@ func openJournal(path string) (*journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j.file = file
+	j.file, j.path = file, path
 	if err := j.load(path); err != nil {
 		j.close()
 		return nil, fmt.Errorf("read journal: %w", err)
@@ -83,6 +88,15 @@ func (j *journal) load(path string) error {
 	all, err := os.ReadFile(path)
 	if err != nil {
 		return err
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), temporary+"*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range left { // by a power cut
+		if err := os.Remove(name); err != nil {
+			return err
+		}
 	}
 	whole := bytes.LastIndexByte(all, '\n') + 1
 	if whole < len(all) {
@@ -106,8 +120,8 @@ func (j *journal) load(path string) error {
 	if err := lines.Err(); err != nil {
 		return err
 	}
-	if whole > journalMost {
-		return j.shorten(path)
+	if j.size = int64(whole); j.size > journalMost {
+		return j.shorten()
 	}
 	return nil
 }
@@ -124,13 +138,13 @@ func (j *journal) settle(id string) error {
 }
 
 // shorten writes the last slips to a new file and puts it in the old one's place.
-func (j *journal) shorten(path string) error {
+func (j *journal) shorten() error {
 	drop := max(0, len(j.order)-journalKeep)
 	for _, id := range j.order[:drop] {
 		delete(j.states, id)
 	}
 	j.order = j.order[drop:]
-	next, err := os.CreateTemp(filepath.Dir(path), ".slips")
+	next, err := os.CreateTemp(filepath.Dir(j.path), temporary)
 	if err != nil {
 		return err
 	}
@@ -139,12 +153,23 @@ func (j *journal) shorten(path string) error {
 		fmt.Fprintf(next, "%s %s %s\n", time.Now().UTC().Format(time.RFC3339), j.states[id], id)
 	}
 	fmt.Fprint(next, accountLine(time.Now(), j.roll))
-	if err := errors.Join(next.Sync(), next.Close(), os.Rename(next.Name(), path), syncDir(path)); err != nil {
+	if err := errors.Join(next.Sync(), next.Close()); err != nil {
 		return err
 	}
+	file, err := os.OpenFile(next.Name(), os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = os.Rename(next.Name(), j.path)
+	}
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
 	j.file.Close()
-	j.file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0o600)
-	return err
+	j.file, j.size, j.least = file, info.Size(), info.Size()
+	return syncDir(j.path)
 }
 
 func syncDir(path string) error {
@@ -192,6 +217,7 @@ func (j *journal) recordUse(id string, s State, mm int) error {
 	}
 	j.roll = roll
 	j.note(id, s)
+	j.trim()
 	return nil
 }
 
@@ -205,6 +231,7 @@ func (j *journal) account(change func(*account)) error {
 		return nil
 	}
 	j.roll = roll
+	defer j.trim()
 	return j.write(accountLine(time.Now(), roll))
 }
 
@@ -226,7 +253,17 @@ func (j *journal) write(lines string) error {
 	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	j.size += int64(len(lines))
 	return nil
+}
+
+// trim shortens the file when it has grown too long, and twice as long as it was
+// when that was done last. What can't be shortened works: it is tried again with
+// the next line.
+func (j *journal) trim() {
+	if j.file != nil && j.size > max(journalMost, 2*j.least) {
+		_ = j.shorten()
+	}
 }
 
 // state is how far a slip has come, "" when it was never heard of.

@@ -135,6 +135,49 @@ func TestAnOldJournalIsShortened(t *testing.T) {
 	}
 }
 
+// A journal that is never opened anew is bounded, too, and so is what it knows.
+func TestAJournalThatRunsForYearsIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "slips")
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), temporary+"123"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := reopened(t, path)
+	j.mu.Lock()
+	for i := range 4_000 { // as by record, without its sync
+		j.note(fmt.Sprintf("slip-%05d", i), Confirmed)
+	}
+	j.size = journalMost
+	j.mu.Unlock()
+	var most int64
+	for i := range 200 {
+		if err := j.record(fmt.Sprintf("new-%05d", i), Confirmed); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if most = max(most, info.Size()); info.Size() != j.size && i > 0 {
+			t.Errorf("%d bytes, thought %d", info.Size(), j.size)
+		}
+	}
+	if most == 0 || most > journalMost || len(j.states) > journalKeep+200 || len(j.order) != len(j.states) {
+		t.Errorf("at most %d bytes; knows %d of %d slips", most, len(j.states), len(j.order))
+	}
+	again := reopened(t, path)
+	for _, j := range []*journal{j, again} {
+		if j.state("new-00199") != Confirmed || j.state("slip-03999") != Confirmed || j.state("slip-00000") != "" {
+			t.Error("the wrong slips are forgotten")
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil || len(left) != 1 {
+		t.Errorf("left %q, %v", left, err)
+	}
+	if again.size != j.size {
+		t.Errorf("%d bytes, and then %d", j.size, again.size)
+	}
+}
+
 func TestIDsThatBreakALineAreRefused(t *testing.T) {
 	j := reopened(t, filepath.Join(t.TempDir(), "slips"))
 	for _, id := range []string{"", "a b", "a\nconfirmed b"} {

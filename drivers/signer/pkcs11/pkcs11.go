@@ -36,6 +36,12 @@ type Options struct {
 	Log    *slog.Logger // may be nil
 }
 
+// Forgetful is the value of GLIBC_TUNABLES with which the C library overwrites
+// what is freed. OpenSC's module makes a dump of every command, the PIN's too, and
+// frees it as it is, whether it is to log or not; the binding frees the PIN's copy
+// likewise. The thread cache is off, for what goes there is not overwritten.
+const Forgetful = "glibc.malloc.perturb=85:glibc.malloc.tcache_count=0"
+
 // ErrNoModule says that there is no PKCS#11 module at the path.
 var ErrNoModule = errors.New("no pkcs#11 module")
 
@@ -81,6 +87,9 @@ func Load(o Options) (*Opener, error) {
 	m := pkcs11.New(o.Module)
 	if m == nil {
 		return nil, fmt.Errorf("load module: %w: %s cannot be loaded", ErrNoModule, o.Module)
+	}
+	if os.Getenv("GLIBC_TUNABLES") != Forgetful {
+		o.Log.Warn("a pin can stay in memory that was freed")
 	}
 	p := &Opener{module: m, prefix: o.Prefix, reader: o.Reader, log: o.Log, turn: make(chan struct{}, 1)}
 	p.turn <- struct{}{}

@@ -2,7 +2,6 @@ package pkcs11_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
@@ -13,8 +12,6 @@ import (
 	"kosk/drivers/signer/pkcs11"
 	"kosk/drivers/signer/signertest"
 )
-
-func TestMain(m *testing.M) { os.Exit(cardtest.Main(m)) }
 
 func elvin() vcard.Person {
 	p := cardtest.Aygun()

@@ -254,7 +254,7 @@ func (o *Opener) again(t *token) (uint, error) {
 
 // login gives the PIN, or has it typed on the reader's pad when there is none:
 // PKCS#11 2.40, 5.6, wants a null pointer then, which the binding makes of "". The
-// binding's own copy is freed and not zeroed; the house has no C to do better.
+// binding frees its own copy, and does not zero it: see Forgetful.
 func (o *Opener) login(session pkcs11.SessionHandle, user uint, pin []byte) error {
 	text := "" // the PIN's own bytes, so that they can be zeroed
 	if len(pin) > 0 {

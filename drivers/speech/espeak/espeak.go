@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -70,8 +71,13 @@ func (s *Synth) Synthesise(ctx context.Context, u speech.Utterance) (speech.Clip
 	return clip, nil
 }
 
+// noSound has the child leave the sound server alone: with --stdout, too, it
+// makes folders for it in the home folder and in /tmp, which nobody removes.
+const noSound = "PULSE_SERVER=unix:/dev/null"
+
 func (s *Synth) run(ctx context.Context, args []string, text string) (speech.Clip, error) {
 	cmd := exec.CommandContext(ctx, s.path, args...)
+	cmd.Env = append(os.Environ(), noSound)
 	cmd.Stdin = strings.NewReader(text + "\n")
 	cmd.WaitDelay = time.Second // of a killed child whose pipes stay open
 	out, complaints := &limited{max: wav.HeaderSize + 2*maxRate*maxSeconds}, &limited{max: maxStderr}

@@ -48,6 +48,21 @@ func TestSpeechIsHeard(t *testing.T) {
 	}
 }
 
+func TestAnUtteranceLeavesNothingBehind(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	if err := os.Unsetenv("XDG_RUNTIME_DIR"); err != nil { // as of a service; Setenv sets it back
+		t.Fatal(err)
+	}
+	if _, err := open(t).Synthesise(t.Context(), speech.Utterance{Lang: "az", Text: "salam"}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(home); err != nil || len(left) > 0 {
+		t.Errorf("left in the home folder: %v, %v", left, err)
+	}
+}
+
 func peak(c speech.Clip) int {
 	p := 0
 	for _, s := range c.Samples {

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"kosk/drivers/signer/pkcs11"
+)
+
+// The kiosk runs in an environment of its own, whoever starts it. Libraries read
+// some of it before main does, so a kiosk that was started in another one starts
+// itself again, as the same process. A supervisor that sets it spares that.
+
+// wanted is the environment, by name.
+var wanted = map[string]string{
+	"FYNE_SCALE":     "1",       // one of Fyne's units is one pixel: sizes here are millimetres
+	"LANG":           "C.UTF-8", // in every C library; what is typed is UTF-8
+	"LANGUAGE":       "en",      // of Fyne's own words, which no scene shows
+	"LC_ALL":         "",        // would overrule LANG
+	"GLIBC_TUNABLES": pkcs11.Forgetful,
+}
+
+// settled in the environment says that the kiosk has started itself: what the C
+// library still makes of its own variables is no reason to do it for ever.
+const settled = "KOSK_SETTLED=1"
+
+// settle returns when the environment is as wanted, or with the reason why not.
+func settle() error {
+	env, changed := environment(os.Environ())
+	if !changed || slices.Contains(env, settled) {
+		return nil
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(self, os.Args, append(env, settled))
+	}
+	return fmt.Errorf("start in an environment of its own: %w", err)
+}
+
+// environment is env as the kiosk wants it, and whether that is another one.
+func environment(env []string) (own []string, changed bool) {
+	own = slices.DeleteFunc(slices.Clone(env), func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		_, ours := wanted[name]
+		return ours
+	})
+	for name, value := range wanted {
+		if value != "" {
+			own = append(own, name+"="+value)
+		}
+	}
+	slices.Sort(own)
+	return own, !slices.Equal(own, slices.Sorted(slices.Values(env)))
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestTheKioskHasAnEnvironmentOfItsOwn(t *testing.T) {
+	own, changed := environment([]string{"PATH=/bin", "LC_ALL=az_AZ.UTF-8", "LANG=C", "FYNE_SCALE=2", "GLIBC_TUNABLES=glibc.malloc.check=3"})
+	want := []string{
+		"FYNE_SCALE=1", "GLIBC_TUNABLES=glibc.malloc.perturb=85:glibc.malloc.tcache_count=0", "LANG=C.UTF-8", "LANGUAGE=en", "PATH=/bin",
+	}
+	if !changed || !slices.Equal(own, want) {
+		t.Errorf("%q, %v", own, changed)
+	}
+	slices.Reverse(own)
+	if again, changed := environment(own); changed { // or it would start itself for ever
+		t.Errorf("it changes its own: %q", again)
+	}
+}
