@@ -18,10 +18,11 @@ import (
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
-	"kosk/cmd/bus/seal"
 	"kosk/cmd/bus/stats"
+	"kosk/device/catalogue"
 	"kosk/device/health"
 	"kosk/device/request"
+	"kosk/device/seal"
 )
 
 const subsystem = "/r1/AZ-TEST/GOV/10001/kiosk"
@@ -222,7 +223,7 @@ func unseal(t *testing.T, k *kiosk, kind string, v map[string]any, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref := map[string]string{kindCatalogue: "Manifest", kindDelta: "Delta"}[kind]
+	ref := map[string]string{catalogue.KindManifest: "Manifest", catalogue.KindDelta: "Delta"}[kind]
 	var generic any
 	if err := json.Unmarshal(payload, &generic); err != nil {
 		t.Fatal(err)
@@ -235,7 +236,7 @@ func unseal(t *testing.T, k *kiosk, kind string, v map[string]any, into any) {
 	}
 }
 
-const smallCatalogue = `version = "2"
+const smallCatalogue = `version = "2026.12"
 [[agency]]
 id = "mcht"
 [agency.name]
@@ -248,8 +249,8 @@ func TestCatalogueAndItsDifferences(t *testing.T) {
 	dir := t.TempDir()
 	k := open(t, dir).station("KIOSK-001")
 	resp, v := k.ask(http.MethodGet, base+"/v1/catalogue", nil)
-	var first, second manifest
-	unseal(t, k, kindCatalogue, v, &first)
+	var first, second catalogue.Manifest
+	unseal(t, k, catalogue.KindManifest, v, &first)
 	if first.Version != 1 || len(first.Services) < 2 || first.Catalogue == "" {
 		t.Fatalf("%+v", first)
 	}
@@ -261,13 +262,13 @@ func TestCatalogueAndItsDifferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp, v = k.ask(http.MethodGet, base+"/v1/catalogue", nil, "If-None-Match", tag)
-	unseal(t, k, kindCatalogue, v, &second)
+	unseal(t, k, catalogue.KindManifest, v, &second)
 	if second.Version != 2 || len(second.Services) != 0 || resp.Header.Get("ETag") == tag {
 		t.Fatalf("%+v", second)
 	}
-	var d delta
+	var d catalogue.Delta
 	_, v = k.ask(http.MethodGet, base+"/v1/catalogue/delta?from=1", nil)
-	unseal(t, k, kindDelta, v, &d)
+	unseal(t, k, catalogue.KindDelta, v, &d)
 	if d.From != 1 || d.To != 2 || len(d.Removed.Services) != len(first.Services) || len(d.Set.Agencies) != 1 || len(d.Order.Agencies) != 1 {
 		t.Errorf("%+v", d)
 	}
@@ -280,7 +281,7 @@ func TestCatalogueAndItsDifferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, v = k.ask(http.MethodGet, base+"/v1/catalogue", nil)
-	if unseal(t, k, kindCatalogue, v, &second); second.Version != 2 {
+	if unseal(t, k, catalogue.KindManifest, v, &second); second.Version != 2 {
 		t.Errorf("a broken file gives version %d", second.Version)
 	}
 }

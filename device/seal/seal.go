@@ -1,5 +1,5 @@
 // Package seal signs JSON that others keep and check later without asking the
-// bus: heads of the message log, the catalogue's manifest.
+// bus: heads of the message log, the catalogue's manifest, which kiosks check.
 //
 // The form is a JWS in flattened JSON on one line (RFC 7515, 7.2.2) with ES256,
 // and a header that is fixed for each kind of content, so nothing in it is left
@@ -59,13 +59,33 @@ func Sign(kind string, payload []byte, key *ecdsa.PrivateKey) ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// Open checks a seal and returns what was sealed, or ErrSeal.
-func Open(kind string, sealed []byte, key *ecdsa.PublicKey) ([]byte, error) {
-	var j jws
+// Signature is the signature of what is sealed, in its own text. Together with
+// the payload it is the seal: see Join.
+func Signature(sealed []byte) (string, error) {
+	j, err := parse(sealed)
+	return j.Signature, err
+}
+
+// Join puts payload and signature together. It checks nothing, see Open. What
+// Sign sealed comes back byte for byte.
+func Join(kind string, payload []byte, signature string) ([]byte, error) {
+	return json.Marshal(jws{Payload: base.EncodeToString(payload), Protected: protected(kind), Signature: signature})
+}
+
+func parse(sealed []byte) (j jws, err error) {
 	d := json.NewDecoder(bytes.NewReader(sealed))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&j); err != nil || d.More() {
-		return nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
+		return jws{}, fmt.Errorf("%w: form", ErrSeal)
+	}
+	return j, nil
+}
+
+// Open checks a seal and returns what was sealed, or ErrSeal.
+func Open(kind string, sealed []byte, key *ecdsa.PublicKey) ([]byte, error) {
+	j, err := parse(sealed)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", kind, err)
 	}
 	payload, errP := base.DecodeString(j.Payload)
 	raw, errS := base.DecodeString(j.Signature)
