@@ -157,6 +157,7 @@ func TestStatusOfMany(t *testing.T) {
 		k.ask(http.MethodPut, path(d), k.seal(d))
 		k.ask(http.MethodGet, path(d)+"?wait=20", nil)
 	}
+	b.decides(3) // who waits for one hears of it before the list has it
 	var all, rest changeList
 	resp, v := k.ask(http.MethodGet, base+"/v1/submissions?since=0", nil)
 	decodeInto(t, v, &all)
