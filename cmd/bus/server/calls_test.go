@@ -354,6 +354,27 @@ func rejoined(t *testing.T, v map[string]any) []byte {
 	return b
 }
 
+// A bus that published before there were formats publishes the same file anew.
+func TestAManifestOfBeforeThereWereFormats(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"catalogue/1.json": `{"version":1,"issued":"2026-11-22T06:00:00Z","catalogue_version":"2026.12","agencies":[],"services":[]}`,
+		CatalogueFile:      smallCatalogue,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := open(t, dir).Status()
+	if err != nil || st.Catalogue != (Published{Version: 2, Catalogue: "2026.12"}) {
+		t.Errorf("%+v, %v", st.Catalogue, err)
+	}
+}
+
 // The catalogue is a right like every other.
 func TestWhoMayNotTakeTheCatalogueGetsNone(t *testing.T) {
 	b := open(t, t.TempDir())

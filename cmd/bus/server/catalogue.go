@@ -187,6 +187,7 @@ func next(c *catalogue.Catalogue, last *catalogue.Manifest, same bool) (*catalog
 			return last, nil
 		}
 		order := catalogue.Compare(fresh.Catalogue, last.Catalogue)
+		same = same || last.Format == 0 // of before there were formats: nobody has taken it
 		if order < 0 || order == 0 && !same {
 			return nil, fmt.Errorf("%w: its version is %s, and that of the last %s: give it a higher one", catalogue.ErrRollback, fresh.Catalogue, last.Catalogue)
 		}
