@@ -326,7 +326,7 @@ func (l *Line) offer(c *catalogue.Catalogue) {
 	l.best = c
 	k := l.kiosk
 	l.mu.Unlock()
-	if k != nil && k.Offered() != c {
+	if k != nil {
 		k.Offer(c)
 	}
 	l.Changed()
