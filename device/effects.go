@@ -207,7 +207,7 @@ func (k *Kiosk) draft() (request.Draft, string) {
 	d := request.Draft{
 		ID: request.NewID(now), Station: k.Signer.Station, Service: string(v.Service.ID),
 		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: clock, MonoSeq: k.seq,
-		BootID: k.Signer.BootID, Lang: string(v.Lang), Answers: request.Answers{}, Assurance: h.Assurance.String(),
+		BootID: k.Signer.BootID, Lang: string(v.Lang), TTL: v.Service.Lifetime(), Answers: request.Answers{}, Assurance: h.Assurance.String(),
 		Holder: request.Holder{FIN: h.FIN, Surname: h.Surname, GivenNames: h.GivenNames, DocumentNumber: h.DocumentNumber},
 		Consent: request.Consent{
 			Person: v.Consent("person").String(), Operator: v.Consent("operator").String(),
@@ -241,7 +241,7 @@ func (k *Kiosk) submit(ctx, personal context.Context, visit int, d request.Draft
 	})
 	if err == nil {
 		err = k.traced(trace, "store", kindStore, func() error {
-			return k.put(ctx, offline.Item{ID: id, Stream: stream, Class: offline.Waiting, Trace: trace.Parent(), Body: body})
+			return k.put(ctx, offline.Item{ID: id, Stream: stream, Class: offline.Waiting, TTL: d.TTL, Trace: trace.Parent(), Body: body})
 		})
 	}
 	end(kindOf(err, kindStore))

@@ -28,6 +28,7 @@ import (
 	"kosk/device/session"
 	"kosk/device/voice"
 	"kosk/drivers/card"
+	"kosk/drivers/panel"
 	"kosk/drivers/printer"
 	"kosk/offline"
 )
@@ -47,7 +48,7 @@ type Signer struct {
 	BootID    string // changes with every start
 }
 
-// Parts are what a kiosk is made of. All but the printers and Doubt must be set.
+// Parts are what a kiosk is made of. All but the printers, Panel and Doubt must be set.
 type Parts struct {
 	Kiosk   session.Kiosk
 	Reader  card.Reader
@@ -56,12 +57,14 @@ type Parts struct {
 	Printer printer.Printer // nil: there is none
 	// Document prints certificates as pages; nil: there is no such printer.
 	Document printer.Printer
-	Voice    *voice.Voice
-	Outbox   offline.Outbox
-	Tracker  offline.Tracker
-	Lookup   offline.Lookup
-	Line     offline.Line
-	Signer   Signer
+	// Panel lights the lamps beside the slots, while Run runs; nil: there are none.
+	Panel   panel.Panel
+	Voice   *voice.Voice
+	Outbox  offline.Outbox
+	Tracker offline.Tracker
+	Lookup  offline.Lookup
+	Line    offline.Line
+	Signer  Signer
 	// Means are the ways to say who one is and to sign, by the catalogue's ids. One
 	// that the catalogue has and this has not is said to be out of order.
 	Means map[identity.MeansID]identity.Means
@@ -120,6 +123,8 @@ type Kiosk struct {
 	posts   chan post
 	inputs  chan scene.Input
 	retired chan struct{} // capacity 1, see Retire
+	lit     lamps         // as the visit has them
+	orders  chan lamps    // capacity 1: what the panel is still to be told
 	press   sync.Mutex    // held by whoever speaks to the printer
 	desk    sync.Mutex    // to the document printer
 	effects sync.WaitGroup
@@ -140,7 +145,7 @@ func New(p Parts) *Kiosk {
 	p.Kiosk.Pages = p.Document != nil
 	k := &Kiosk{
 		Parts: p, visit: session.New(p.Kiosk), posts: make(chan post, 64), inputs: make(chan scene.Input, 64),
-		retired: make(chan struct{}, 1), news: make(chan struct{}, 1), withdraw: func() {}, unread: func() {}, readUp: closed(), timer: stopped(), idle: stopped(),
+		retired: make(chan struct{}, 1), news: make(chan struct{}, 1), orders: make(chan lamps, 1), withdraw: func() {}, unread: func() {}, readUp: closed(), timer: stopped(), idle: stopped(),
 	}
 	k.trust.Store(&believed{p.Anchors, p.Means})
 	k.offer.Store(p.Kiosk.Catalogue)
@@ -188,6 +193,7 @@ func (k *Kiosk) Run(ctx context.Context) error {
 	}()
 	k.watch(ctx)
 	k.watchPaper(ctx)
+	k.lightLamps(ctx)
 	k.clearPrinters(ctx)
 	k.rearm()
 	k.present()

@@ -9,6 +9,7 @@ import (
 // was if that is still there; a scene that only changed is said where it changed.
 func (k *Kiosk) present() {
 	k.vacant.Store(k.visit.State == session.Attracting)
+	k.light()
 	s := k.visit.Scene()
 	fresh := s.ID != k.shown.ID
 	k.refocus(&s, fresh)

@@ -33,6 +33,7 @@ import (
 	"kosk/drivers/card"
 	"kosk/drivers/card/eid"
 	"kosk/drivers/card/vcard"
+	"kosk/drivers/panel"
 	"kosk/drivers/printer"
 	"kosk/drivers/speech"
 	"kosk/drivers/speech/mute"
@@ -118,6 +119,12 @@ const invite = 2 * time.Hour
 
 func build(t *testing.T, signing bool, pages *sheets) *world {
 	t.Helper()
+	return buildWith(t, signing, pages, newLights(t))
+}
+
+// buildWith is build with the test's own lamps.
+func buildWith(t *testing.T, signing bool, pages *sheets, lamps panel.Panel) *world {
+	t.Helper()
 	pki, err := vcard.NewPKI()
 	check(t, err)
 	chip, err := vcard.New(pki, aygun(), vcard.Profile{Latency: 10 * time.Millisecond})
@@ -164,7 +171,7 @@ func build(t *testing.T, signing bool, pages *sheets) *world {
 		Signer: device.Signer{
 			Station: "test-1", Key: station, Recipient: box.Recipient(), Receipts: &bus.PublicKey, StreamKey: []byte("key"), BootID: "boot",
 		},
-		Doubt: w.doubted,
+		Doubt: w.doubted, Panel: lamps,
 	}
 	if pages != nil {
 		pages.w, parts.Document = w, pages
@@ -582,6 +589,9 @@ func (o *outbox) Put(ctx context.Context, item offline.Item) error {
 	d, err := request.Open(item.Body, o.box, func(string) ([]crypto.PublicKey, error) { return []crypto.PublicKey{o.station}, nil })
 	if err != nil || string(d.ID) != item.ID {
 		o.t.Errorf("the envelope doesn't open for the bus: %v", err)
+	}
+	if offer, err := catalogue.Load(); err != nil || item.TTL != offer.Service(catalogue.ServiceID(d.Service)).Lifetime() || item.TTL != d.TTL || item.TTL == 0 {
+		o.t.Errorf("%v: the item lives %v, the request %v", err, item.TTL, d.TTL)
 	}
 	if o.drafts == nil {
 		o.drafts, o.bodies = map[string]request.Draft{}, map[string][]byte{}

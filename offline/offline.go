@@ -151,6 +151,7 @@ const (
 	ReasonBus      = "bus_refused" // the bus does not let this kiosk do it: for the operator
 	ReasonConflict = "conflict"    // the bus holds the id with other content
 	ReasonExpired  = "expired"     // the item outlived its TTL and was never sent
+	ReasonOperator = "operator"    // an operator has set it aside, and gave no other reason
 	ReasonDamaged  = "damaged"     // the disk did not give back what was stored
 )
 

@@ -82,13 +82,15 @@ var dwellings = []home{
 	{"github.com/miekg/pkcs11", []string{"drivers/signer/pkcs11"}, nil},
 	{"github.com/google/go-tpm", []string{"drivers/keystore/tpm"}, nil},
 	{"github.com/jfreymuth/pulse", []string{"drivers/sound/pulse"}, nil},
+	{"periph.io/x/conn/v3", []string{"drivers/panel/gpio"}, nil},
+	{"periph.io/x/host/v3", []string{"drivers/panel/gpio"}, nil},
 	{"github.com/tarm/serial", []string{"drivers/serial"}, nil},
 
 	{"github.com/go-fonts/dejavu", []string{"drivers/printer/document", "drivers/printer/dots"}, []string{"build/rules"}},
 	{"golang.org/x/image", []string{"build/picture", "drivers/printer"}, []string{"build/rules", "ui"}},
 	{"github.com/boombuler/barcode", []string{"drivers/printer/dots", "ui/kit"}, nil}, // one code on paper, one on the screen
 
-	{"github.com/hanwen/go-fuse/v2", []string{"offline/queue/crashtest"}, nil}, // a disk that forgets
+	{"github.com/hanwen/go-fuse/v2", []string{"offline/queue/crashtest"}, []string{"drivers/panel/gpio"}}, // a disk that forgets; a chip that is not there
 	{"github.com/signintech/gopdf", []string{"drivers/printer/document"}, nil},
 	{"github.com/nats-io/nats-server/v2", []string{"cmd/bus/ledger/jetstream"}, nil},
 	{"github.com/nats-io/nats.go", []string{"cmd/bus/ledger/jetstream"}, nil},

@@ -10,9 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 
 	"kosk/cmd/bus/agency"
+	"kosk/cmd/bus/keep"
 	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
@@ -162,9 +162,8 @@ func (c serveCommand) tellPort(l net.Listener) error {
 	if err != nil {
 		return fmt.Errorf("port file: %w", err)
 	}
-	tmp := filepath.Join(filepath.Dir(c.PortFile), "."+filepath.Base(c.PortFile)+".new")
-	if err := os.WriteFile(tmp, []byte(port+"\n"), 0o644); err != nil {
+	if err := keep.Passing(c.PortFile, []byte(port+"\n"), 0o644); err != nil {
 		return fmt.Errorf("port file: %w", err)
 	}
-	return os.Rename(tmp, c.PortFile)
+	return nil
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,8 @@ import (
 	"kosk/cmd/kiosksim/visit"
 	"kosk/device/text"
 	"kosk/drivers/card/vcard"
+	"kosk/drivers/panel"
+	"kosk/drivers/panel/desk"
 	"kosk/drivers/printer"
 )
 
@@ -68,7 +72,7 @@ func newWorld(t *testing.T) *world {
 // newWorldWith is newWorld with another printer, or a collector of traces.
 func newWorldWith(t *testing.T, o rig.Options) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "kosk") // short enough for a socket in it
 	if err != nil {
@@ -241,10 +245,13 @@ func TestCardsThatAreNotBelievedAreRefusedInWords(t *testing.T) {
 }
 
 // A printer with a presenter holds the slip out: it is asked for, again and
-// again, and taken; the next one is left behind, and taken back as somebody
-// begins.
+// again, and taken; the next one is not, and taken back; the last one is left
+// behind, and taken back as somebody begins. The lamp beside the slot flashes,
+// quicker when the slip is not taken, until it is gone or its person is; and none is
+// lit when the program has ended.
 func TestASlipAtTheSlot(t *testing.T) {
 	w := newWorldWith(t, rig.Options{Printer: "custom-vkp"})
+	lamp := w.lamp(panel.ReceiptPrinter)
 	certificate := func() {
 		w.toCAN(vcard.Profile{})
 		w.toReview()
@@ -256,31 +263,89 @@ func TestASlipAtTheSlot(t *testing.T) {
 		w.sees("take-card")
 		w.do(w.rig.Slot.Remove())
 		w.sees("parting")
+		w.touches("again")
+		w.sees("attract")
 	}
 	certificate()
+	lamp(panel.Continuous, panel.Slow)
 	w.listens()
 	w.hears("az", "paper.take_again")
+	lamp(panel.Quick)
 	w.rig.Paper.Take()
 	w.do(w.actor.SeesNode(w.ctx, "result", "paper"))
+	lamp(panel.Off)
 	leaves()
-	w.touches("again")
-	w.sees("attract")
 	w.voice = false
 
 	certificate()
+	lamp(panel.Continuous, panel.Slow)
+	lamp(panel.Quick)
+	lamp(panel.Off)
+	w.do(w.actor.SeesNode(w.ctx, "result", "code"))
 	leaves()
-	w.touches("again")
-	w.sees("attract")
-	if w.rig.Paper.Retracted() != 0 {
-		t.Error("taken back while nobody begins")
+
+	certificate()
+	leaves()
+	lamp(panel.Continuous, panel.Slow, panel.Off)
+	if n := w.rig.Paper.Retracted(); n != 1 {
+		t.Errorf("%d slips were taken back, the last one while nobody begins", n)
 	}
 	w.touches("lang.az")
-	for limit := time.Now().Add(15 * time.Second); w.rig.Paper.Retracted() != 1 && time.Now().Before(limit); {
+	for limit := time.Now().Add(15 * time.Second); w.rig.Paper.Retracted() != 2 && time.Now().Before(limit); {
 		time.Sleep(50 * time.Millisecond)
 	}
-	if n := w.rig.Paper.Retracted(); n != 1 || w.rig.Paper.AtSlot() {
+	if n := w.rig.Paper.Retracted(); n != 2 || w.rig.Paper.AtSlot() {
 		t.Errorf("%d slips were taken back, or one is still at the slot", n)
 	}
+
+	w.sees("home")
+	w.touches("with-card")
+	w.sees("card")
+	w.rig.StopKiosk()
+	if all := w.patterns(panel.CardReader); !slices.Equal(all[max(0, len(all)-2):], []panel.Pattern{panel.Slow, panel.Off}) {
+		t.Errorf("the card's lamp stays lit when the program ends: %v", all)
+	}
+}
+
+// lamp returns what waits until a lamp has shown something since the last time,
+// in this order and nothing else. Quick may have come before Off, by who is slow.
+func (w *world) lamp(l panel.Lamp) func(want ...panel.Pattern) {
+	seen := 0
+	return func(want ...panel.Pattern) {
+		w.Helper()
+		var all []panel.Pattern
+		for limit := time.Now().Add(60 * time.Second); ; {
+			all = w.patterns(l)
+			n := len(all)
+			if n > seen && all[n-1] == want[len(want)-1] || time.Now().After(limit) {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		got := slices.Clone(all[seen:])
+		if n := len(got); n > len(want) && want[len(want)-1] == panel.Off && got[n-2] == panel.Quick {
+			got = slices.Delete(got, n-2, n-1)
+		}
+		if !slices.Equal(got, want) {
+			w.Errorf("%s showed %v, want %v", l, all[seen:], want)
+		}
+		seen = len(all)
+	}
+}
+
+// patterns are all that a lamp has shown.
+func (w *world) patterns(l panel.Lamp) (all []panel.Pattern) {
+	w.Helper()
+	b, err := os.ReadFile(w.rig.Lamps())
+	w.do(err)
+	for line := range strings.Lines(string(b)) {
+		var c desk.Change
+		w.do(json.Unmarshal([]byte(line), &c))
+		if c.Lamp == l {
+			all = append(all, c.Pattern)
+		}
+	}
+	return all
 }
 
 func TestWithoutPaperTheReceiptIsACodeOnTheScreen(t *testing.T) {

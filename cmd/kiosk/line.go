@@ -15,7 +15,7 @@ import (
 func (m *machine) openLine(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	l, err := line.Open(ctx, line.Options{
 		Config: cfg, Anchors: m.parts.Anchors, TrustKey: m.trustKey, Catalogue: m.parts.Kiosk.Catalogue,
-		Firmware: firmware(), Reader: m.parts.Reader, Printer: m.parts.Printer, Missing: m.missing, Log: log,
+		Firmware: firmware(), Reader: m.parts.Reader, Printer: m.parts.Printer, Panel: m.parts.Panel, Missing: m.missing, Log: log,
 	})
 	if err != nil {
 		return err

@@ -73,6 +73,7 @@ var errRecords = errors.New(`sound.make must be "pulse": a file keeps what is sa
 
 // devices opens what stands in the kiosk's housing.
 func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	m.lamps(cfg.Lamps, log) // before anything else opens files: where a chip has two names, periph closes one twice
 	if m.parts.Reader, err = all.Card(cfg.Card.Make, cfg.Card.Reader, log); err != nil {
 		return err
 	}

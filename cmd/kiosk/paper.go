@@ -12,6 +12,7 @@ import (
 	"kosk/device/health"
 	"kosk/device/identity"
 	"kosk/drivers/all"
+	"kosk/drivers/panel/gpio"
 	"kosk/offline"
 )
 
@@ -46,6 +47,19 @@ func (m *machine) document(cfg config.Config, log *slog.Logger) (err error) {
 		m.closers = append(m.closers, m.parts.Document)
 	}
 	return nil
+}
+
+// lamps opens those beside the slots. They are never the only sign: the kiosk
+// works without.
+func (m *machine) lamps(cfg config.Lamps, log *slog.Logger) {
+	p, err := all.Panel(cfg.Make, cfg.File, gpio.Options{Chip: cfg.Chip, Lines: cfg.Lines(), ActiveLow: cfg.ActiveLow, Log: log})
+	switch {
+	case err != nil:
+		m.without(log, "lamps", err)
+	case p != nil:
+		m.parts.Panel = p
+		m.closers = append(m.closers, p)
+	}
 }
 
 // doubts says what became of the requests of which an earlier run didn't know

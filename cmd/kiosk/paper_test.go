@@ -93,3 +93,23 @@ func TestADocumentPrinterOfAWrongAddress(t *testing.T) {
 		t.Errorf("a wrong address: %v", err)
 	}
 }
+
+// A kiosk whose lamps aren't there starts, has none, and says so.
+func TestAKioskWithoutItsLamps(t *testing.T) {
+	lamps := config.Default().Lamps
+	m := &machine{}
+	if m.lamps(lamps, slog.New(slog.DiscardHandler)); m.parts.Panel != nil || len(m.missing) > 0 {
+		t.Errorf("none: %v, missing %v", m.parts.Panel, m.missing)
+	}
+	var out bytes.Buffer
+	lamps.Make, lamps.Chip, lamps.CardReader = "gpio", "no such chip", "7"
+	m.lamps(lamps, slog.New(slog.NewTextHandler(&out, nil)))
+	if m.parts.Panel != nil || len(m.missing) != 1 || m.missing[0].Name != "lamps" || m.missing[0].State != "noDevice" || !strings.Contains(out.String(), "part=lamps") {
+		t.Errorf("gone: %v, missing %v; the log says %s", m.parts.Panel, m.missing, &out)
+	}
+	lamps.Make, lamps.File = "desk", filepath.Join(t.TempDir(), "lamps.jsonl")
+	if m.lamps(lamps, slog.New(slog.DiscardHandler)); m.parts.Panel == nil || len(m.closers) != 1 {
+		t.Error("the desk's are not used, or never closed")
+	}
+	m.close()
+}

@@ -14,13 +14,13 @@ import (
 type checkCommand struct {
 	Config string `default:"/etc/kosk/kiosk.toml" type:"path" help:"The kiosk's configuration file."`
 	JSON   bool   `name:"json" help:"Print JSON instead of a table."`
-	Deep   bool   `help:"Also print a test slip and play a word."`
+	Deep   bool   `help:"Also print a test slip, light the lamps and play a word."`
 }
 
 // The rules of the check are:
 //   - what is tested is the part itself, over the driver and the line that the
 //     kiosk uses, and never an earlier answer;
-//   - a kiosk that runs is not disturbed: its printer is not spoken to, its card
+//   - a kiosk that runs is not disturbed: its printer and lamps are not spoken to, its card
 //     is looked at and not touched;
 //   - nothing is left behind that the kiosk doesn't know, and no file is made
 //     that the kiosk, as another user, couldn't open then;
@@ -37,7 +37,7 @@ const (
 
 // components in the order of the report. Scripts rely on the names.
 var components = []string{
-	"config", "card", "signer", "printer", "document", "speech", "sound", "panel", "disk", "keys", "queue", "trust", "station", "bus", "clock",
+	"config", "card", "signer", "printer", "document", "lamps", "speech", "sound", "panel", "disk", "keys", "queue", "trust", "station", "bus", "clock",
 }
 
 // Run tests everything and prints a report. A failure is an error, too.
@@ -99,7 +99,7 @@ func (c *checker) run(ctx context.Context) []row {
 	beside := []part{
 		{[]string{"card"}, partTime, alone(c.card)},
 		{[]string{"signer"}, partTime, alone(c.signer)},
-		{[]string{"queue", "printer"}, partTime, c.outbox},
+		{[]string{"queue", "printer", "lamps"}, partTime, c.outbox},
 		{[]string{"document"}, partTime, alone(c.document)},
 		{[]string{"keys"}, partTime, alone(c.keys)},
 		{[]string{"speech", "sound"}, partTime, c.voice},

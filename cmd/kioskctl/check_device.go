@@ -9,6 +9,8 @@ import (
 	"kosk/device/config"
 	"kosk/drivers/all"
 	"kosk/drivers/card"
+	"kosk/drivers/panel"
+	"kosk/drivers/panel/gpio"
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/escpos"
 	"kosk/drivers/serial"
@@ -99,6 +101,52 @@ func printerTrouble(p config.Printer, err error) row {
 		}
 	}
 	return failed(fmt.Sprintf("the printer can't be asked: %v", err), "switch the printer off and on and check again")
+}
+
+// lampTime is how long a deep check lights the lamps, for the technician to look.
+const lampTime = 2 * time.Second
+
+// lamps takes the lines of the lamps; a deep check lights them all.
+func (c *checker) lamps(ctx context.Context) row {
+	cfg := c.cfg.Lamps
+	switch cfg.Make {
+	case "none":
+		return good("this kiosk has no lamps, by its configuration")
+	case "desk":
+		return good("what would be lit goes to " + cfg.File)
+	}
+	p, err := all.Panel(cfg.Make, cfg.File, gpio.Options{Chip: cfg.Chip, Lines: cfg.Lines(), ActiveLow: cfg.ActiveLow, Log: c.log})
+	if err != nil {
+		return lampTrouble(err)
+	}
+	defer p.Close()
+	wired := 0
+	for lamp, line := range cfg.Lines() {
+		if line == "" {
+			continue
+		}
+		wired++
+		if c.deep {
+			err = errors.Join(err, p.Light(ctx, lamp, panel.Continuous))
+		}
+	}
+	seen := fmt.Sprintf("%d wired", wired)
+	if !c.deep {
+		return good(seen)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lampTime)
+	defer cancel()
+	if err := errors.Join(err, p.Run(ctx), p.Err()); err != nil {
+		return lampTrouble(err)
+	}
+	return good(seen + fmt.Sprintf("; all were lit for %v: did you see them?", lampTime))
+}
+
+func lampTrouble(err error) row {
+	if errors.Is(err, panel.ErrUnplugged) {
+		return failed(err.Error(), "correct the table lamps in the configuration: gpioinfo lists chips and lines")
+	}
+	return failed(err.Error(), "see which program holds the line (gpioinfo), and that this user may open /dev/gpiochip*")
 }
 
 // testSlip shows every style and the letters that printers get wrong.

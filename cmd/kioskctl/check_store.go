@@ -134,11 +134,17 @@ func (c *checker) outbox(ctx context.Context, tell func(row)) {
 	if q != nil {
 		defer q.Close()
 	}
-	if errors.Is(err, queue.ErrInUse) && c.cfg.Printer.Make != "none" {
-		tell(warned("in use by the kiosk: not asked", "to test it, stop the kiosk and check again"))
-		return
+	taken := errors.Is(err, queue.ErrInUse)
+	for _, p := range []struct {
+		make string
+		test func(context.Context) row
+	}{{c.cfg.Printer.Make, c.printer}, {c.cfg.Lamps.Make, c.lamps}} {
+		if taken && p.make != "none" && p.make != "desk" {
+			tell(warned("in use by the kiosk: not asked", "to test it, stop the kiosk and check again"))
+			continue
+		}
+		tell(p.test(ctx))
 	}
-	tell(c.printer(ctx))
 }
 
 // Bounds of a queue that is well.

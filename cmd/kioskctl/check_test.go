@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -132,6 +133,21 @@ func judged(t *testing.T, name string, r row, want verdict, words string) {
 	t.Helper()
 	if r.State != want || !strings.Contains(r.Seen, words) || (r.Do == "") != (want == fine) {
 		t.Errorf("%s: %s, seen %q, do %q; want %s with %q", name, r.State, r.Seen, r.Do, want, words)
+	}
+}
+
+func TestLamps(t *testing.T) {
+	for name, c := range map[string]struct {
+		lamps config.Lamps
+		want  verdict
+		seen  string
+	}{
+		"none":                    {config.Lamps{Make: "none"}, fine, "no lamps"},
+		"a file":                  {config.Lamps{Make: "desk", File: "/nowhere/lamps.jsonl"}, fine, "/nowhere/lamps.jsonl"},
+		"a chip that is not here": {config.Lamps{Make: "gpio", Chip: "no such chip", CardReader: "7"}, failure, "unplugged"},
+	} {
+		k := checker{cfg: config.Config{Lamps: c.lamps}, log: slog.New(slog.DiscardHandler)}
+		judged(t, name, k.lamps(t.Context()), c.want, c.seen)
 	}
 }
 

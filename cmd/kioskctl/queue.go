@@ -8,10 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"kosk/device/config"
+	"kosk/device/session"
+	"kosk/device/text"
 	"kosk/drivers/all"
 	"kosk/offline"
 	"kosk/offline/control"
@@ -166,8 +169,29 @@ func (c queueListCommand) Run(ctx context.Context, out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	told := map[string]bool{"": true}
+	for _, i := range r.Items {
+		if what := meaning(i.Reason); what != "" && !told[i.Reason] {
+			fmt.Fprintf(out, "%s: %s\n", i.Reason, what)
+		}
+		told[i.Reason] = true
+	}
 	_, err = fmt.Fprintf(out, "%d in all\n", len(r.Items))
 	return err
+}
+
+// meaning is what the citizen is told of a reason, in the kiosk's languages; empty
+// when it has no words of its own.
+func meaning(reason string) string {
+	key, ok := session.RefusalTitle(reason)
+	if !ok {
+		return ""
+	}
+	var all []string
+	for _, lang := range text.Langs {
+		all = append(all, text.In(lang, key).String())
+	}
+	return strings.Join(all, " | ")
 }
 
 func tries(i control.Item) string {
@@ -207,6 +231,7 @@ func (c queueShowCommand) Run(ctx context.Context, out io.Writer) error {
 	line("id", i.ID)
 	line("state", i.State)
 	line("reason", i.Reason)
+	line("means", meaning(i.Reason))
 	line("class", i.Class)
 	if i.Blocks {
 		line("refusal", "holds back those behind it")

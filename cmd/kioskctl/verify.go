@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
@@ -161,8 +162,11 @@ func (c verifyCommand) read() (code string, page []byte, err error) {
 	in := io.Reader(os.Stdin)
 	if c.What != "-" {
 		f, err := os.Open(c.What)
-		if err != nil {
+		if err != nil && codeLike(c.What) {
 			return trim(c.What), nil, nil
+		}
+		if err != nil {
+			return "", nil, err
 		}
 		defer func() { _ = f.Close() }()
 		in = f
@@ -180,6 +184,12 @@ func (c verifyCommand) read() (code string, page []byte, err error) {
 		return code, nil, err
 	}
 	return trim(string(b)), nil, nil
+}
+
+// codeLike reports whether a text that opens as no file can be a code: base 45
+// has no small letters, and few names of files have none. RFC 9285, table 1.
+func codeLike(s string) bool {
+	return !strings.ContainsFunc(trim(s), func(r rune) bool { return r > '~' || unicode.IsLower(r) })
 }
 
 // trim takes away the ends of lines. A blank is a letter of base 45.

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -186,6 +187,17 @@ func TestVerify(t *testing.T) {
 	for _, want := range []string{"GENUINE", "Xəzər Logistika", "Baş mühəndis", "not checked"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not said:\n%s", want, said)
+		}
+	}
+}
+
+// TestAFileThatIsNotThereIsNoCertificate: a slip of the pen is no forgery.
+func TestAFileThatIsNotThereIsNoCertificate(t *testing.T) {
+	bus := newIssuer(t)
+	for _, what := range []string{"nothing.png", filepath.Join(bus.dir, "page.pdf"), bus.dir} {
+		err := verifyCommand{What: what, Key: bus.keyFile()}.Run(io.Discard)
+		if verdict := (judgementError{}); err == nil || errors.As(err, &verdict) {
+			t.Errorf("%s: %v, want an error", what, err)
 		}
 	}
 }

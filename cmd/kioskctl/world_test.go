@@ -137,7 +137,7 @@ func makeMachine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SHORT", dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	ts.Defer(cancel)
-	w.slot, err = vcard.OpenSlot(ctx, dir, nil)
+	w.slot, err = vcard.OpenSlot(ctx, dir, vcard.SlotOptions{})
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(w.slot.Close()) })
 	ts.Setenv("PCSCLITE_CSOCK_NAME", w.slot.Socket())

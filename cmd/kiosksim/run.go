@@ -85,6 +85,6 @@ In another terminal:
 Keys: arrows move, Return chooses, Escape leaves, F8 plugs the headphones in, F9 pulls them out,
 F1 says where you are, F2 repeats, F10 language, F11 text, F12 contrast.
 
-Slips and logs come to %[3]s. Close the window or press Ctrl-C to end.
+Slips and logs come to %[3]s; what the lamps beside the slots show, to lamps.jsonl there. Close the window or press Ctrl-C to end.
 `, p.CAN, self, c.Out, visit.PIN1, visit.PIN2, phone, user, code, password)
 }

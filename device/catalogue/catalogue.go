@@ -138,6 +138,7 @@ type Service struct {
 	Register Names  // the register behind Lookup
 	Submit   bool   // it is a request, queued and delivered once; else Lookup answers it
 	Sign     bool   // the person signs what they saw, with a means that can
+	TTL      int    // days that a request may wait for the line before it is given up; 0 with a look-up
 	Wait     int    // seconds that a person waits for the outcome before a provisional slip
 	Uses     int    // in December 2014, for the order of the most used
 	Fields   []Field
@@ -202,11 +203,17 @@ func (m *Means) check() error {
 // MaxCredential is the most digits that a credential has.
 const MaxCredential = 16
 
+// maxTTL is how many days a request may wait at most: the bus forgets ids after them.
+const maxTTL = 400
+
 // maxWait is the longest that anybody is kept waiting for an outcome, in seconds.
 const maxWait = 60
 
 // WaitTime is Wait as a duration.
 func (s *Service) WaitTime() time.Duration { return time.Duration(s.Wait) * time.Second }
+
+// Lifetime is TTL as a duration.
+func (s *Service) Lifetime() time.Duration { return time.Duration(s.TTL) * 24 * time.Hour }
 
 // Catalogue is all that is offered, read-only after Load.
 type Catalogue struct {
@@ -278,6 +285,10 @@ func (c *Catalogue) check(s *Service) error {
 		return fmt.Errorf("signed, but no request of a verified person")
 	case s.Wait <= 0 || s.Wait > maxWait:
 		return fmt.Errorf("no wait between 1 and %d seconds", maxWait)
+	case s.Submit && (s.TTL < 1 || s.TTL > maxTTL):
+		return fmt.Errorf("no ttl between 1 and %d days", maxTTL)
+	case !s.Submit && s.TTL != 0:
+		return fmt.Errorf("a ttl of what never waits")
 	case len(s.Fields) == 0:
 		return fmt.Errorf("no fields")
 	}

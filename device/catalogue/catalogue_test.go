@@ -19,6 +19,7 @@ agency = "a"
 level = "genuine"
 lookup = "x"
 submit = true
+ttl = 30
 wait = 8
 name = { az = "S", ru = "С", en = "S" }
 register = { az = "R", ru = "Р", en = "R" }
@@ -42,7 +43,7 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.Service("s")
-	if s == nil || s.Level != Genuine || s.WaitTime().Seconds() != 8 || c.Agency(s.Agency).Name.In(text.Ru).String() != "А" {
+	if s == nil || s.Level != Genuine || s.WaitTime().Seconds() != 8 || s.Lifetime().Hours() != 30*24 || c.Agency(s.Agency).Name.In(text.Ru).String() != "А" {
 		t.Fatalf("service %+v", s)
 	}
 	if f := s.Fields[0]; f.Option("o") == nil || f.Option("p") != nil {
@@ -80,6 +81,10 @@ func TestParseRefuses(t *testing.T) {
 		{"submitted for nobody", `"genuine"`, `"none"`, "submitted for nobody"},
 		{"no wait", "wait = 8\n", ``, "no wait between"},
 		{"a wait that nobody bears", "wait = 8", `wait = 9999999999`, "no wait between"},
+		{"a request that waits for ever", "ttl = 30\n", ``, "no ttl between"},
+		{"a request that waits less than a day", "ttl = 30", `ttl = -1`, "no ttl between"},
+		{"a request that outlives its id", "ttl = 30", `ttl = 401`, "no ttl between"},
+		{"a look-up that waits", "submit = true", `submit = false`, "a ttl of what never waits"},
 		{"no id", `id = "s"`, ``, "its id is empty"},
 	} {
 		if !strings.Contains(good, c.old) {

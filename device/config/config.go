@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"kosk/drivers/panel"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,7 @@ type Config struct {
 	Card     Card
 	Printer  Printer
 	Document Document
+	Lamps    Lamps
 	Speech   Speech
 	Sound    Sound
 	Queue    Queue
@@ -65,6 +67,25 @@ type Printer struct {
 type Document struct {
 	Make    string // "ipp", "raw" or "none"
 	Address string // ipp://host[:631]/path, or socket://host[:9100]
+}
+
+// Lamps are those beside the slots. A line is its name or, with a Chip, its number;
+// "": that lamp is not wired.
+type Lamps struct {
+	Make            string // "gpio"; "desk": a file stands in for them; or "none"
+	Chip            string // name, label or path; "": the first that has a line of that name
+	CardReader      string `toml:"card_reader"`
+	ReceiptPrinter  string `toml:"receipt_printer"`
+	DocumentPrinter string `toml:"document_printer"`
+	ActiveLow       bool   `toml:"active_low"` // a line is low while its lamp is lit
+	File            string // of "desk", JSON lines
+}
+
+// Lines are the line of each lamp; "": not wired.
+func (l Lamps) Lines() map[panel.Lamp]string {
+	return map[panel.Lamp]string{
+		panel.CardReader: l.CardReader, panel.ReceiptPrinter: l.ReceiptPrinter, panel.DocumentPrinter: l.DocumentPrinter,
+	}
 }
 
 // Speech is the synthesiser.
@@ -128,6 +149,7 @@ func Default() Config {
 		Card:     Card{Make: "pcsc", Bundle: "trust.json", Signer: "pkcs11"},
 		Printer:  Printer{Make: "escpos", Path: "/dev/ttyS0", Baud: 115200, Profile: "epson-tm-t20ii"},
 		Document: Document{Make: "none"},
+		Lamps:    Lamps{Make: "none", File: "lamps.jsonl"},
 		Speech:   Speech{Make: "espeak", Path: "espeak-ng"},
 		Sound:    Sound{Make: "pulse", File: "speech.wav", InviteMinutes: 15},
 		Queue:    Queue{MaxMB: 256},
@@ -161,7 +183,7 @@ func Load(path string) (Config, error) {
 	if key, why := c.wrong(); key != "" {
 		return Config{}, fmt.Errorf("%w: %s:%d: %s: %s", ErrInvalid, path, lineOf(b, strings.Split(key, ".")), key, why)
 	}
-	for _, p := range []*string{&c.Card.Bundle, &c.Card.TrustKey, &c.Sound.File, &c.Sound.Log, &c.State.KeysPath, &c.Log.File, &c.Log.Trace} {
+	for _, p := range []*string{&c.Card.Bundle, &c.Card.TrustKey, &c.Lamps.File, &c.Sound.File, &c.Sound.Log, &c.State.KeysPath, &c.Log.File, &c.Log.Trace} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(c.State.Dir, *p)
 		}
@@ -189,6 +211,14 @@ func (c *Config) wrong() (key, why string) {
 		return "document.make", `must be "ipp", "raw" or "none"`
 	case c.Document.Make != "none" && c.Document.Address == "":
 		return "document.address", "must be set"
+	case !one(c.Lamps.Make, "gpio", "desk", "none"):
+		return "lamps.make", `must be "gpio", "desk" or "none"`
+	case c.Lamps.twice():
+		return "lamps.make", "two lamps are at the same line"
+	case c.Lamps.Make == "gpio" && c.Lamps.Chip == "" && c.Lamps.numbered():
+		return "lamps.chip", "must be set where a line is a number"
+	case c.Lamps.Make == "desk" && c.Lamps.File == "":
+		return "lamps.file", "must be set"
 	case !one(c.Speech.Make, "espeak", "mute"):
 		return "speech.make", `must be "espeak" or "mute"`
 	case !one(c.Sound.Make, "pulse", "file", "auto"):
@@ -203,6 +233,22 @@ func (c *Config) wrong() (key, why string) {
 		return "state.keys", `must be "tpm" or "file"`
 	}
 	return "", ""
+}
+
+func (l *Lamps) lines() []string {
+	all := []string{l.CardReader, l.ReceiptPrinter, l.DocumentPrinter}
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
+
+// twice reports whether two lamps are at one line.
+func (l *Lamps) twice() bool {
+	all := slices.Sorted(slices.Values(l.lines()))
+	return len(slices.Compact(slices.Clone(all))) < len(all)
+}
+
+// numbered reports whether a line is a number, which means nothing without a chip.
+func (l *Lamps) numbered() bool {
+	return slices.ContainsFunc(l.lines(), func(s string) bool { return strings.Trim(s, "0123456789") == "" })
 }
 
 // lineOf finds the line on which a key is set, 0 when it isn't.

@@ -47,6 +47,10 @@ func TestAWrongFileSaysFileLineAndKey(t *testing.T) {
 		"wrong value":   {"[printer]\nbaud = 7\n", ":2: printer.baud: must be 1200"},
 		"wrong make":    {"[card]\nreader = \"\"\nmake = \"magic\"\n", ":3: card.make"},
 		"wrong keys":    {"[state]\nkeys = \"paper\"\n", ":2: state.keys: must be"},
+		"two at a line": {"[lamps]\nmake = \"gpio\"\ncard_reader = \"A\"\ndocument_printer = \"A\"\n", ":2: lamps.make: two lamps"},
+		"no such lamps": {"[lamps]\nmake = \"neon\"\n", ":2: lamps.make: must be"},
+		"no chip":       {"[lamps]\nmake = \"gpio\"\ncard_reader = \"7\"\nchip = \"\"\n", ":4: lamps.chip: must be set"},
+		"no lamps file": {"[lamps]\nmake = \"desk\"\nfile = \"\"\n", ":3: lamps.file: must be set"},
 		"no TOML":       {"[panel\n", ":2"},
 	} {
 		t.Run(name, func(t *testing.T) {

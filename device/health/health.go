@@ -24,7 +24,7 @@ type Report struct {
 	Trust     Trust     `json:"trust"`
 	Queue     Queue     `json:"queue"`
 	Paper     Paper     `json:"paper"`
-	Parts     []Part    `json:"parts"`            // reader, printer, sound, panel ...: those that there are
+	Parts     []Part    `json:"parts"`            // card, printer, lamps, line ...: those that there are
 	Faults    []Fault   `json:"faults,omitempty"` // counted since the last report
 	Spans     []Span    `json:"spans,omitempty"`  // of requests, since the last report
 }
@@ -56,7 +56,7 @@ type Paper struct {
 
 // A Part is the state of one component.
 type Part struct {
-	Name  string `json:"name"`            // card, printer, sound, speech, line, disk, clock
+	Name  string `json:"name"`            // card, printer, lamps, speech, line, disk, clock
 	State string `json:"state"`           // online, offline, noDevice, hardwareError, degraded
 	Cause string `json:"cause,omitempty"` // for operators: an error's words, nothing of a person
 }

@@ -55,6 +55,12 @@ type Draft struct {
 	TTL              time.Duration // whole seconds; 0: never expires
 }
 
+// Late reports whether the request has outlived its TTL by now. Only a clock that
+// had been set when it was made says so.
+func (d Draft) Late(now time.Time) bool {
+	return d.TTL > 0 && d.Clock == ClockTrusted && now.Sub(d.CreatedAt) > d.TTL
+}
+
 // Answers are the values of the form's fields by their ids.
 type Answers map[string]string
 

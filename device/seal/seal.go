@@ -62,7 +62,7 @@ func Sign(kind string, payload []byte, key *ecdsa.PrivateKey) ([]byte, error) {
 // Signature is the signature of what is sealed, in its own text. Together with
 // the payload it is the seal: see Join.
 func Signature(sealed []byte) (string, error) {
-	j, err := parse(sealed)
+	j, err := read(sealed)
 	return j.Signature, err
 }
 
@@ -72,30 +72,46 @@ func Join(kind string, payload []byte, signature string) ([]byte, error) {
 	return json.Marshal(jws{Payload: base.EncodeToString(payload), Protected: protected(kind), Signature: signature})
 }
 
-func parse(sealed []byte) (j jws, err error) {
+// Open checks a seal and returns what was sealed, or ErrSeal.
+func Open(kind string, sealed []byte, key *ecdsa.PublicKey) ([]byte, error) {
+	payload, sum, raw, err := parse(kind, sealed)
+	if err != nil {
+		return nil, err
+	}
+	r, s := new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])
+	if !ecdsa.Verify(key, sum[:], r, s) {
+		return nil, fmt.Errorf("open %s: %w: signature", kind, ErrSeal)
+	}
+	return payload, nil
+}
+
+// Peek returns what was sealed without a look at the signature, or ErrSeal. It is
+// for what something else proves, such as a later seal that has the hash of this.
+func Peek(kind string, sealed []byte) ([]byte, error) {
+	payload, _, _, err := parse(kind, sealed)
+	return payload, err
+}
+
+// parse reads the form: what was sealed, the hash that is signed, the signature.
+func parse(kind string, sealed []byte) (payload []byte, sum [32]byte, signature []byte, err error) {
+	j, err := read(sealed)
+	if err != nil {
+		return nil, sum, nil, fmt.Errorf("open %s: %w", kind, err)
+	}
+	payload, errP := base.DecodeString(j.Payload)
+	signature, errS := base.DecodeString(j.Signature)
+	if errP != nil || errS != nil || len(signature) != 64 || j.Protected != protected(kind) {
+		return nil, sum, nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
+	}
+	return payload, sha256.Sum256([]byte(j.Protected + "." + j.Payload)), signature, nil
+}
+
+// read reads the outer form.
+func read(sealed []byte) (j jws, err error) {
 	d := json.NewDecoder(bytes.NewReader(sealed))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&j); err != nil || d.More() {
 		return jws{}, fmt.Errorf("%w: form", ErrSeal)
 	}
 	return j, nil
-}
-
-// Open checks a seal and returns what was sealed, or ErrSeal.
-func Open(kind string, sealed []byte, key *ecdsa.PublicKey) ([]byte, error) {
-	j, err := parse(sealed)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", kind, err)
-	}
-	payload, errP := base.DecodeString(j.Payload)
-	raw, errS := base.DecodeString(j.Signature)
-	if errP != nil || errS != nil || len(raw) != 64 || j.Protected != protected(kind) {
-		return nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
-	}
-	sum := sha256.Sum256([]byte(j.Protected + "." + j.Payload))
-	r, s := new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])
-	if !ecdsa.Verify(key, sum[:], r, s) {
-		return nil, fmt.Errorf("open %s: %w: signature", kind, ErrSeal)
-	}
-	return payload, nil
 }

@@ -140,11 +140,13 @@ func pageWord(o printer.Outcome) text.Key {
 }
 
 // The words of several reasons: the kiosk is at fault and not the person, the
-// chip's proof didn't hold, the system has too much to do.
+// chip's proof didn't hold, the request has outlived its time, the system has too
+// much to do.
 var (
 	kioskRefused = Fault{"refusal.kiosk", Home, true}
 	evidence     = Fault{"refusal.evidence", AskingCard, false}
 	otherHolder  = Fault{"refusal.other_holder", "", false}
+	expired      = Fault{"refusal.expired", Home, true}
 	busy         = Fault{"refusal.busy", Home, true}
 )
 
@@ -177,7 +179,9 @@ var refusals = map[string]Fault{
 	"busy":      busy,
 	"in_flight": busy,
 
-	offline.ReasonExpired:  {"refusal.expired", Home, true},
+	"too_late":             expired,
+	offline.ReasonExpired:  expired,
+	offline.ReasonOperator: {"refusal.operator", Home, true},
 	offline.ReasonDamaged:  {"refusal.damaged", Home, true},
 	offline.ReasonBus:      kioskRefused,
 	offline.ReasonConflict: kioskRefused,
@@ -187,6 +191,13 @@ var refusals = map[string]Fault{
 	"other_content": kioskRefused, "too_large": kioskRefused, "unknown_call": kioskRefused,
 	"unknown_catalogue_version": kioskRefused, "unknown_service": kioskRefused, "unknown_submission": kioskRefused,
 	"unknown_version": kioskRefused, "wrong_id": kioskRefused, "wrong_station": kioskRefused,
+}
+
+// RefusalTitle is what a reason for no is called, for those who look after a kiosk;
+// false: it has no words of its own.
+func RefusalTitle(reason string) (text.Key, bool) {
+	f, ok := refusals[reason]
+	return f.Key + ".title", ok
 }
 
 // refusal finds the words for a reason, be it unheard of.

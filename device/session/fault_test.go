@@ -57,6 +57,8 @@ var unseen = map[string]string{
 	"serial.ErrBusy": "as before", "serial.ErrDenied": "as before",
 	"speech.ErrNoVoice": "the voice logs it: who hears nothing hears no words", "sound.ErrNoSink": "as before",
 	"identity.ErrKey": "before there is a window", "identity.ErrBundle": "before there is a window",
+	"panel.ErrUnplugged": "a lamp is never the only sign", "panel.ErrFault": "a lamp is never the only sign",
+	"panel.ErrPattern":     "a lamp is never the only sign",
 	"identity.ErrUnsigned": "before there is a window", "identity.ErrRollback": "before there is a window",
 }
 

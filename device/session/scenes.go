@@ -190,7 +190,10 @@ func askingCard(v *Visit) scene.Scene {
 func askingCAN(v *Visit) scene.Scene {
 	s := v.scene(AskingCAN, scene.Question, v.in("can.title"))
 	s.Add(v.lead("can.lead"))
-	tone := scene.Neutral
+	tone, hint := scene.Neutral, text.Key("can.hint")
+	if v.Voice { // who listens says when
+		hint = "can.heard"
+	}
 	switch {
 	case v.Wrong != "":
 		tone = scene.Bad
@@ -200,7 +203,7 @@ func askingCAN(v *Visit) scene.Scene {
 		s.Add(scene.Node{ID: "wrong", Role: scene.Note, Tone: scene.Bad, Name: v.in(v.Fault.Key + ".lead")})
 	}
 	s.Add(
-		scene.Node{ID: "field", Role: scene.Field, Tone: tone, Name: v.in("can.label"), Value: text.Say(v.Lang, text.Digits, spaced(v.Typed, 3)), Hint: v.in("can.hint"), Private: v.Typed != ""},
+		scene.Node{ID: "field", Role: scene.Field, Tone: tone, Name: v.in("can.label"), Value: text.Say(v.Lang, text.Digits, spaced(v.Typed, 3)), Hint: v.in(hint), Private: v.Typed != ""},
 	)
 	if v.TextSize < scene.TextLarge { // larger words need the room; the lead says the same
 		s.Add(scene.Node{ID: "figure", Role: scene.Figure, Icon: "figure-can", Name: v.in("can.figure")})

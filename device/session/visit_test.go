@@ -101,6 +101,29 @@ func TestTooManyTriesNeedTheCardAgain(t *testing.T) {
 	}
 }
 
+// The sixth digit begins to read, and the field says so; but not for somebody who
+// listens, and the field says that, too.
+func TestTheFieldSaysWhenTheCardIsRead(t *testing.T) {
+	for _, c := range []struct {
+		voice bool
+		hint  text.Key
+		after session.State
+	}{
+		{false, "can.hint", session.Reading},
+		{true, "can.heard", session.AskingCAN},
+	} {
+		v := reach(session.AskingCAN)
+		v.Voice = c.voice
+		if got, want := look(v).Find("field").Hint, text.In(v.Lang, c.hint); got.String() != want.String() {
+			t.Errorf("voice %v: the field says %q, not %q", c.voice, got, want)
+		}
+		play(v, typed("123456")[:6]...)
+		if v.State != c.after {
+			t.Errorf("voice %v: after six digits %s, not %s", c.voice, v.State, c.after)
+		}
+	}
+}
+
 func TestShortCAN(t *testing.T) {
 	v := reach(session.AskingCAN)
 	if e := play(v, session.Typed{Rune: '1'}, session.Typed{Rune: 'x'}, session.Entered{}); v.State != session.AskingCAN || len(e) > 0 {

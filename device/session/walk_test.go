@@ -54,6 +54,7 @@ agency = "a"
 level = "authentic"
 lookup = "x"
 submit = true
+ttl = 30
 wait = 8
 name = { az = "İki", ru = "Два", en = "Two" }
 register = { az = "r", ru = "р", en = "r" }
@@ -76,6 +77,7 @@ id = "signed"
 agency = "a"
 level = "holder_verified"
 submit = true
+ttl = 30
 sign = true
 wait = 8
 name = { az = "Dörd", ru = "Четыре", en = "Four" }
@@ -92,6 +94,7 @@ id = "no_register"
 agency = "a"
 level = "read"
 submit = true
+ttl = 30
 wait = 8
 name = { az = "Bir", ru = "Один", en = "One" }
 [[service.fields]]

@@ -12,6 +12,9 @@ import (
 	"kosk/drivers/keystore"
 	keyfile "kosk/drivers/keystore/file"
 	"kosk/drivers/keystore/tpm"
+	"kosk/drivers/panel"
+	"kosk/drivers/panel/desk"
+	"kosk/drivers/panel/gpio"
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/document"
 	"kosk/drivers/printer/escpos"
@@ -77,6 +80,28 @@ func Document(name, address string, log *slog.Logger) (printer.Printer, error) {
 		return nil, nil
 	}
 	return nil, ErrNoMake{"document printer", name}
+}
+
+// Panel opens the lamps beside the slots: "gpio" (lines of a chip), "desk" (path is
+// the file that says what would be lit), or "none" for a nil panel.
+func Panel(name, path string, o gpio.Options) (panel.Panel, error) {
+	switch name {
+	case "gpio":
+		p, err := gpio.Open(o)
+		if err != nil { // and not a nil of its type
+			return nil, err
+		}
+		return p, nil
+	case "desk":
+		p, err := desk.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	case "none":
+		return nil, nil
+	}
+	return nil, ErrNoMake{"panel", name}
 }
 
 // Keystore opens what guards the keys on the disk: "tpm" (path is its device or

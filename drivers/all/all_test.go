@@ -7,7 +7,29 @@ import (
 
 	"kosk/drivers/all"
 	"kosk/drivers/keystore"
+	"kosk/drivers/panel"
+	"kosk/drivers/panel/gpio"
 )
+
+func TestPanelsByName(t *testing.T) {
+	p, err := all.Panel("desk", filepath.Join(t.TempDir(), "lamps.jsonl"), gpio.Options{})
+	if err != nil || p.Close() != nil {
+		t.Errorf("desk: %v", err)
+	}
+	if p, err := all.Panel("none", "", gpio.Options{}); p != nil || err != nil {
+		t.Errorf("none: %v, %v", p, err)
+	}
+	if p, err := all.Panel("desk", t.TempDir(), gpio.Options{}); p != nil || err == nil {
+		t.Errorf("a folder: %v, %v", p, err)
+	}
+	wired := gpio.Options{Chip: "none", Lines: map[panel.Lamp]string{panel.CardReader: "0"}}
+	if p, err := all.Panel("gpio", "", wired); p != nil || !errors.Is(err, panel.ErrUnplugged) {
+		t.Errorf("no chip: %v, %v", p, err)
+	}
+	if _, err := all.Panel("neon", "", gpio.Options{}); !errors.As(err, &all.ErrNoMake{}) {
+		t.Errorf("no such make: %v", err)
+	}
+}
 
 func TestKeystoresByName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")

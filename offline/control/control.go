@@ -48,7 +48,7 @@ type Request struct {
 }
 
 // ReasonOperator is why an item is parked that an operator has set aside.
-const ReasonOperator = "operator"
+const ReasonOperator = offline.ReasonOperator
 
 // A Response is the answer. Error is empty when it went well.
 type Response struct {

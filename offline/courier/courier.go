@@ -74,7 +74,8 @@ type Options struct {
 	// Verify returns nil if the receipt is the bus's word for that very body. An
 	// item is forgotten only after that.
 	Verify func(id string, body, receipt []byte) error
-	// Expired says that an item has outlived its TTL. Default: by the system's clock.
+	// Expired says that an item has outlived its TTL, by a clock that is right.
+	// Default: nothing expires, since nobody vouches for the system's clock.
 	Expired func(e queue.Entry) bool
 	// FirstContact is over how long the first contact after an outage is spread, if
 	// the bus does not ask for more. Default 30 s.
@@ -118,7 +119,7 @@ func New(o Options) (*Courier, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Expired == nil {
-		o.Expired = func(e queue.Entry) bool { return e.TTL > 0 && time.Since(e.Created) > e.TTL }
+		o.Expired = func(queue.Entry) bool { return false }
 	}
 	if o.FirstContact == 0 {
 		o.FirstContact = firstContact

@@ -178,7 +178,7 @@ func verify(id string, body, got []byte) error {
 
 func start(t *testing.T, path string, b *fakeBus) *kiosk {
 	t.Helper()
-	q, err := queue.Open(path, queue.Options{MaxSize: 4 << 20})
+	q, err := queue.Open(path, queue.Options{MaxSize: 4 << 20, ClockTrusted: func() bool { return true }})
 	must(t, err)
 	b.t, b.queue, b.line = t, q, make(chan error)
 	if b.spread == 0 {
@@ -187,7 +187,10 @@ func start(t *testing.T, path string, b *fakeBus) *kiosk {
 	if b.held == nil {
 		b.held, b.outcome = map[string][]byte{}, map[string]offline.Progress{}
 	}
-	c, err := courier.New(courier.Options{Queue: q, Bus: b, Verify: verify, FirstContact: b.spread})
+	c, err := courier.New(courier.Options{
+		Queue: q, Bus: b, Verify: verify, FirstContact: b.spread,
+		Expired: func(e queue.Entry) bool { return e.Expired(time.Now()) },
+	})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup

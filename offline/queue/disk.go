@@ -18,11 +18,14 @@ import (
 //     full disk, and its syncs move no metadata;
 //   - bbolt's own bound is the file's present length, so that it refuses cleanly
 //     what has no block yet;
+//   - no zeros are written in pieces over zeroPiece: Linux from 6.16 on caches what one write
+//     gave to ext4 as one folio, and looks at every block of it at each later write of a page;
 //   - when the disk gives no more, the ballast goes, and then puts are refused.
 //     Acknowledgements live on the tenth of the file that puts may not use.
 const (
 	firstSize = 1 << 20 // of a new file
 	growStep  = 1 << 20
+	zeroPiece = 64 << 10
 	headroom  = 64 // pages that are kept free, so that a lone Put needn't wait for growth
 )
 
@@ -75,7 +78,7 @@ func (q *Queue) roomIn(size int64) int64 {
 // extend writes zeros from length from to length to. A file that could not be
 // extended wholly is as long as before.
 func extend(f *os.File, from, to int64) error {
-	zeros := make([]byte, min(growStep, to-from))
+	zeros := make([]byte, min(zeroPiece, to-from))
 	for at := from; at < to; at += int64(len(zeros)) {
 		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), to-at)], at); err != nil {
 			return errors.Join(fmt.Errorf("extend: %w", err), f.Truncate(from))

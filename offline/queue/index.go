@@ -39,6 +39,7 @@ type node struct {
 	sent    bool // the bus may have it
 	size    int
 	created int64 // Unix nanoseconds; 0: not known
+	trusted bool  // created is right
 	ttl     time.Duration
 }
 
@@ -48,7 +49,7 @@ func (e Entry) node(s State) node {
 		class: e.Class, blocks: e.Refused == offline.Block, sent: e.MaybeSent, size: e.Size, ttl: e.TTL,
 	}
 	if !e.Sealed {
-		n.created = e.Created.UnixNano()
+		n.created, n.trusted = e.Created.UnixNano(), e.Trusted
 	}
 	return n
 }

@@ -68,8 +68,12 @@ func (q *Queue) Release(ctx context.Context, id string) error {
 }
 
 // Expire parks every item that has outlived its TTL by now and was never sent,
-// with offline.ReasonExpired, and returns their ids.
+// with offline.ReasonExpired, and returns their ids. Nothing expires by a clock that
+// Options.ClockTrusted does not vouch for, now or when the item was put.
 func (q *Queue) Expire(ctx context.Context, now time.Time) ([]string, error) {
+	if q.opts.ClockTrusted == nil || !q.opts.ClockTrusted() {
+		return nil, nil
+	}
 	var ids []string
 	for _, n := range q.index.all(func(n *node) bool { return n.expired(now) }) {
 		err := q.Park(ctx, n.id, offline.ReasonExpired)
@@ -85,7 +89,7 @@ func (q *Queue) Expire(ctx context.Context, now time.Time) ([]string, error) {
 }
 
 func (n *node) expired(now time.Time) bool {
-	return n.state == Queued && !n.sent && n.ttl > 0 && n.created != 0 && now.Sub(time.Unix(0, n.created)) > n.ttl
+	return n.state == Queued && !n.sent && n.ttl > 0 && n.trusted && now.Sub(time.Unix(0, n.created)) > n.ttl
 }
 
 // An export is the first line of what Export writes.

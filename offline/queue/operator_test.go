@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,8 +86,13 @@ func TestAnOldItemOfALowClassPrecedesNewOnesOfAHighClass(t *testing.T) {
 }
 
 func TestExpiryIsSaidAndNeverOfWhatMayHaveBeenSent(t *testing.T) {
-	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{})
+	var trusted atomic.Bool
+	q, _ := running(t, filepath.Join(inMemory(t), "queue"), Options{ClockTrusted: trusted.Load})
 	ctx, later := t.Context(), time.Now().Add(2*time.Hour)
+	early := item(4, "s", 10) // by a clock that nobody vouches for
+	early.TTL = time.Hour
+	must(t, q.Put(ctx, early))
+	trusted.Store(true)
 	for n := range 4 {
 		i := item(n, "s", 10)
 		i.TTL = time.Hour
@@ -102,6 +108,11 @@ func TestExpiryIsSaidAndNeverOfWhatMayHaveBeenSent(t *testing.T) {
 	if ids, err := q.Expire(ctx, time.Now()); err != nil || len(ids) != 0 {
 		t.Errorf("before its time: %v, %v", ids, err)
 	}
+	trusted.Store(false)
+	if ids, err := q.Expire(ctx, later); err != nil || len(ids) != 0 {
+		t.Errorf("by a clock that nobody vouches for any more: %v, %v", ids, err)
+	}
+	trusted.Store(true)
 	ids, err := q.Expire(ctx, later)
 	if d := cmp.Diff([]string{id(1), id(2)}, ids); d != "" || err != nil {
 		t.Errorf("%s, %v", d, err)
@@ -110,8 +121,10 @@ func TestExpiryIsSaidAndNeverOfWhatMayHaveBeenSent(t *testing.T) {
 	if err != nil || f.State != Parked || f.Reason != offline.ReasonExpired {
 		t.Errorf("%+v, %v", f, err)
 	}
-	if f, err = q.Find(id(0)); err != nil || f.State != Queued || f.Expired(later) {
-		t.Errorf("%+v, %v", f, err)
+	for _, n := range []int{0, 4} {
+		if f, err = q.Find(id(n)); err != nil || f.State != Queued || f.Expired(later) {
+			t.Errorf("%+v, %v", f, err)
+		}
 	}
 }
 

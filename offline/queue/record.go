@@ -110,10 +110,11 @@ func (e Entry) Stream() [sha256.Size]byte { return e.stream }
 // Station is the number of the kiosk that took the item in.
 func (e Entry) Station() string { return e.station }
 
-// Expired reports whether the item has outlived its TTL by now. What may have
-// been sent never expires: it may have taken effect.
+// Expired reports whether the item has outlived its TTL by now, a time that must
+// be known to be right. What was put by a clock that wasn't trusted never expires,
+// nor what may have been sent: it may have taken effect.
 func (e Entry) Expired(now time.Time) bool {
-	return !e.MaybeSent && e.TTL > 0 && now.Sub(e.Created) > e.TTL
+	return e.Trusted && !e.MaybeSent && e.TTL > 0 && now.Sub(e.Created) > e.TTL
 }
 
 // newRecord checks the item and makes its entry, all but the sequence number.

@@ -240,13 +240,16 @@ func (v *view) forgetOldest() error {
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
 func itemKey(seq uint64, part int) []byte {
-	return binary.BigEndian.AppendUint16(seqKey(seq), uint16(part))
+	key := binary.BigEndian.AppendUint64(make([]byte, 0, 10), seq)
+	return binary.BigEndian.AppendUint16(key, uint16(part))
 }
 
 func putBody(items *bolt.Bucket, seq uint64, body []byte) error {
+	key := itemKey(seq, 0) // one for all: Put keeps a copy
 	for part := 1; len(body) > 0; part++ {
 		size := min(chunkSize, len(body))
-		if err := items.Put(itemKey(seq, part), body[:size]); err != nil {
+		binary.BigEndian.PutUint16(key[8:], uint16(part))
+		if err := items.Put(key, body[:size]); err != nil {
 			return err
 		}
 		body = body[size:]

@@ -27,6 +27,8 @@ import (
 //     minutes. Only the station that opened it can ask how it stands.
 //   - A person has one approval open at a time: a new one ends the one before, so
 //     that a phone never shows two.
+//   - A station has a few approvals open at a time: it serves one citizen, and may
+//     not take the room of the others.
 //   - Five wrong passwords lock a code for a while.
 
 // The reasons of the provider.
@@ -41,6 +43,7 @@ const (
 	approvalLife  = 2 * time.Minute
 	approvalWait  = 3 * time.Second // under the kiosk's patience with look-ups
 	maxApprovals  = 256
+	maxOpen       = 16 // of one station
 	wrongAllowed  = 5
 	lockedFor     = 15 * time.Minute
 	maxStatements = 64 << 10
@@ -151,7 +154,13 @@ func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byt
 
 // openFor opens an approval, and ends an earlier one of the same person.
 func (a *Approvals) openFor(fin, station string, q identity.ApprovalQuestion, now time.Time) Answer {
-	if len(a.open) >= maxApprovals {
+	own := 0
+	for _, o := range a.open {
+		if o.station == station {
+			own++
+		}
+	}
+	if len(a.open) >= maxApprovals || own >= maxOpen {
 		return no(http.StatusTooManyRequests, reasonBusy)
 	}
 	seq := 0

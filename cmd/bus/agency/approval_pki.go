@@ -17,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"kosk/cmd/bus/keep"
 )
 
 // The keys of the simulated provider: an authority that certifies the keys on
@@ -52,7 +54,7 @@ func openIssuer(dir string) (*issuer, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(path, data, 0o600); err != nil {
+		if err := keep.File(path, data); err != nil {
 			return nil, err
 		}
 	} else if err != nil {

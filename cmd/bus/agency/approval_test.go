@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -225,4 +227,48 @@ func FuzzApproval(f *testing.F) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// TestACrashBeforeTheKeysWereKept: the next start makes them, and leaves nothing
+// of the one that was cut off.
+func TestACrashBeforeTheKeysWereKept(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "."+approvalFile+".new"), []byte(`{"authority": "MII`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenApprovals(dir); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != approvalFile {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+// TestOneStationLeavesRoom: one that asks in a loop is told to wait, and nobody
+// else is; nor is it, once what it had opened is over.
+func TestOneStationLeavesRoom(t *testing.T) {
+	a, _ := newProvider(t)
+	begin := func(station string, at time.Time) int {
+		t.Helper()
+		return a.begin(station, identity.ApprovalQuestion{
+			Means: "sima", Use: identity.Login, Statement: statement(t, identity.Login, station),
+		}, at).Status
+	}
+	now := time.Now()
+	for i := range maxApprovals {
+		want := http.StatusOK
+		if i >= maxOpen {
+			want = http.StatusTooManyRequests
+		}
+		if got := begin("K-1", now); got != want {
+			t.Fatalf("number %d: %d, want %d", i+1, got, want)
+		}
+	}
+	if got := begin("K-2", now); got != http.StatusOK {
+		t.Errorf("another station: %d", got)
+	}
+	if got := begin("K-1", now.Add(2*approvalLife+time.Second)); got != http.StatusOK {
+		t.Errorf("when they are over: %d", got)
+	}
 }

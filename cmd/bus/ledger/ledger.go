@@ -110,6 +110,6 @@ type Ledger interface {
 	// Each calls seen with the entries after the sequence number, in order, as
 	// they are when it is called, and stops at the first error. ErrDamaged: one is
 	// missing or isn't bound to the one before it. What is older than the ledger's
-	// retention is left out, at the start only.
+	// retention is left out, and so is what becomes so before the walk comes to it.
 	Each(ctx context.Context, after uint64, seen func(Entry) error) error
 }

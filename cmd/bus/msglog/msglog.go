@@ -159,7 +159,7 @@ func (l *Log) open() (err error) {
 			l.Seen(e)
 		}
 	}
-	r, err := read(l.dir, &l.Key.PublicKey, true, seen)
+	r, err := read(l.dir, &l.Key.PublicKey, true, nil, seen)
 	if err != nil {
 		return err
 	}
@@ -262,6 +262,17 @@ func encode(e Entry) (b []byte, sum string, err error) {
 		return nil, "", errors.New("entry too long")
 	}
 	return append(b, '\n'), sum, err
+}
+
+// Sync makes durable what has been appended so far.
+func (l *Log) Sync() error {
+	l.mu.Lock()
+	last := l.last.Seq
+	l.mu.Unlock()
+	if err := l.sync(last); err != nil {
+		return fmt.Errorf("sync message log: %w", err)
+	}
+	return nil
 }
 
 // sync makes everything up to an entry durable. Whoever waits here while another

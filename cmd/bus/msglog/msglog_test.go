@@ -25,6 +25,8 @@ import (
 	"testing"
 	"time"
 
+	"kosk/device/seal"
+
 	"github.com/digitorus/timestamp"
 	"pgregory.net/rapid"
 )
@@ -160,6 +162,86 @@ func TestFindsEveryManipulation(t *testing.T) {
 	if _, err := Verify(dir, &o.Key.PublicKey, &known, nil); err != nil {
 		t.Errorf("untouched: %v", err)
 	}
+}
+
+// TestOpenFindsForgedHeads: it checks the last signature alone, which covers every
+// head before it.
+func TestOpenFindsForgedHeads(t *testing.T) {
+	dir, o, forger := t.TempDir(), Options{Key: newKey(t)}, newKey(t)
+	write(t, dir, o, 12, 4)
+	path := filepath.Join(dir, headsFile)
+	good := readFile(t, path)
+	for i := range 3 {
+		lines := bytes.SplitAfter(bytes.Clone(good), []byte("\n"))[:3]
+		raw, err := seal.Open(headKind, bytes.TrimSpace(lines[i]), &o.Key.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged, err := seal.Sign(headKind, raw, forger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines[i] = append(forged, '\n')
+		put(t, path, bytes.Join(lines, nil))
+		if _, err := Open(dir, o); !errors.Is(err, ErrDamaged) {
+			t.Errorf("head %d signed with another key: %v", i+1, err)
+		}
+		if _, err := Verify(dir, &o.Key.PublicKey, nil, nil); !errors.Is(err, ErrDamaged) {
+			t.Errorf("verify: head %d signed with another key: %v", i+1, err)
+		}
+	}
+	put(t, path, good)
+	l, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOpenFindsWhatHeadsDeny: a chain that is whole in itself, and is another one.
+func TestOpenFindsWhatHeadsDeny(t *testing.T) {
+	dir, other, o := t.TempDir(), t.TempDir(), Options{Key: newKey(t)}
+	write(t, dir, o, 12, 4)
+	l, err := Open(other, Options{Key: newKey(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 12 {
+		if _, err := l.Append(Entry{Request: "another"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, theMonth(t, dir), readFile(t, theMonth(t, other)))
+	if _, err := Open(dir, o); !errors.Is(err, ErrDamaged) {
+		t.Errorf("open: %v", err)
+	}
+	if _, err := Verify(dir, &o.Key.PublicKey, nil, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("verify: %v", err)
+	}
+}
+
+// BenchmarkOpen opens a log of so many heads, one over each entry: a bus that is
+// never idle signs 86,400 a day.
+func BenchmarkOpen(b *testing.B) {
+	const heads = 2000
+	dir, o := b.TempDir(), Options{Key: newKey(b)}
+	write(b, dir, o, heads, 1)
+	b.ResetTimer()
+	for range b.N {
+		l, err := Open(dir, o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/heads, "us/head")
 }
 
 // A whole new chain, made by somebody who has the files and not the key, is found.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 
@@ -35,8 +36,14 @@ type reading struct {
 	last           uint64
 	headLine       string
 	torn           []torn
-	sums           map[uint64]string // by entry: those that heads speak of
 	firstPrev, end string
+
+	heads    func() (Head, bool) // those that were not yet compared, in order
+	head     Head                // the next one; N is 0 after the last
+	compared uint64              // N of the newest that head has been
+	pruned   string              // sum that a head has of the last entry that was pruned
+
+	stamped map[uint64]string // sums that heads have of these entries; nil: nobody asks
 }
 
 // torn is what a cut left at the end of a file.
@@ -48,39 +55,78 @@ type torn struct {
 // errTail ends the reading of a file whose tail is to be cut.
 var errTail = errors.New("torn tail")
 
-// read goes through all files and checks chain and heads. With repair, what is
-// wrong behind the last head's entry is no damage but torn. Errors: ErrDamaged.
-func read(dir string, key *ecdsa.PublicKey, repair bool, seen func(Entry, string)) (*reading, error) {
-	r := &reading{sums: map[uint64]string{}}
-	heads, err := r.readHeads(filepath.Join(dir, headsFile), key)
-	if err != nil {
+// read goes through all files and checks chain and heads. stamped gets the sums of
+// its entries; it may be nil. With repair, what is wrong behind the last head's entry
+// is no damage but torn, and of the heads only the last one's signature is checked,
+// which covers all before it by their hashes: there is one for each second.
+// Errors: ErrDamaged.
+func read(dir string, key *ecdsa.PublicKey, repair bool, stamped map[uint64]string, seen func(Entry, string)) (*reading, error) {
+	r := &reading{stamped: stamped}
+	path := filepath.Join(dir, headsFile)
+	if err := r.readHeads(path, key, !repair); err != nil {
 		return nil, err
-	}
-	wanted := map[uint64]bool{}
-	for _, h := range heads {
-		wanted[h.Seq] = true
 	}
 	names, err := months(dir)
 	if err != nil {
 		return nil, err
 	}
+	again, stop := iter.Pull(headsIn(path))
+	defer stop()
+	r.heads = again
+	r.nextHead()
 	for i, name := range names {
-		err := r.readMonth(filepath.Join(dir, name), wanted, i == len(names)-1, repair, seen)
+		err := r.readMonth(filepath.Join(dir, name), i == len(names)-1, repair, seen)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return r, r.compare(heads)
+	return r, r.complete()
+}
+
+// headsIn are the heads in a file that readHeads has been through.
+func headsIn(path string) iter.Seq[Head] {
+	enough := errors.New("enough")
+	return func(yield func(Head) bool) {
+		_ = eachLine(path, func(b []byte, whole bool, _ int64) error { // complete sees when it ended early
+			raw, err := seal.Peek(headKind, b)
+			var h Head
+			if err != nil || json.Unmarshal(raw, &h) != nil || !whole || !yield(h) {
+				return enough
+			}
+			return nil
+		})
+	}
+}
+
+// nextHead goes on to the next head whose entry was not pruned.
+func (r *reading) nextHead() {
+	first := max(1, r.Head.First)
+	for {
+		if r.compared == r.Head.N {
+			r.head = Head{} // a bus that is serving may have signed more meanwhile
+			return
+		}
+		r.head, _ = r.heads() // the zero Head when the file has become shorter
+		if r.head.N == 0 {
+			return
+		}
+		if r.compared = r.head.N; r.head.Seq >= first {
+			return
+		}
+		if r.head.Seq == first-1 {
+			r.pruned = r.head.Sum
+		}
+	}
 }
 
 // readMonth reads one file of the chain.
-func (r *reading) readMonth(path string, wanted map[uint64]bool, newest, repair bool, seen func(Entry, string)) error {
+func (r *reading) readMonth(path string, newest, repair bool, seen func(Entry, string)) error {
 	err := eachLine(path, func(b []byte, whole bool, at int64) error {
 		err := error(nil)
 		if !whole {
 			err = fmt.Errorf("%w: torn in the middle", ErrDamaged)
 		} else {
-			err = r.entry(b, wanted, seen)
+			err = r.entry(b, seen)
 		}
 		if err == nil {
 			return nil
@@ -101,20 +147,21 @@ func (r *reading) readMonth(path string, wanted map[uint64]bool, newest, repair 
 	return err
 }
 
-func (r *reading) entry(b []byte, wanted map[uint64]bool, seen func(Entry, string)) error {
+func (r *reading) entry(b []byte, seen func(Entry, string)) error {
 	e, sum, err := decode(b)
 	if err != nil {
 		return fmt.Errorf("after entry %d: %w", r.last, err)
 	}
-	if err := r.next(e, sum, wanted[e.Seq]); err != nil {
+	if err := r.next(e, sum); err != nil {
 		return err
 	}
 	seen(e, sum)
 	return nil
 }
 
-// next checks that an entry follows the one before.
-func (r *reading) next(e Entry, sum string, wanted bool) error {
+// next checks that an entry follows the one before, and is the one that the heads
+// about it sign.
+func (r *reading) next(e Entry, sum string) error {
 	switch {
 	case r.last == 0:
 	case e.Seq != r.last+1:
@@ -122,48 +169,62 @@ func (r *reading) next(e Entry, sum string, wanted bool) error {
 	case e.Prev != r.end:
 		return fmt.Errorf("%w: entry %d does not follow what stands before it", ErrDamaged, e.Seq)
 	}
+	for ; r.head.N > 0 && r.head.Seq == e.Seq; r.nextHead() {
+		if r.head.Sum != sum {
+			return fmt.Errorf("%w: entry %d is not the one that head %d signs", ErrDamaged, e.Seq, r.head.N)
+		}
+		if _, ok := r.stamped[e.Seq]; ok {
+			r.stamped[e.Seq] = sum
+		}
+	}
 	if r.last == 0 || e.Seq == r.Head.First { // pruning may have been cut off between its two steps
 		r.First, r.firstPrev = e.Seq, e.Prev
-	}
-	if wanted {
-		r.sums[e.Seq] = sum
 	}
 	r.last, r.end = e.Seq, sum
 	r.Entries++
 	return nil
 }
 
-func (r *reading) readHeads(path string, key *ecdsa.PublicKey) ([]Head, error) {
-	var heads []Head
+// readHeads goes through the heads, to the last.
+func (r *reading) readHeads(path string, key *ecdsa.PublicKey, all bool) error {
+	var last []byte
 	err := eachLine(path, func(b []byte, whole bool, at int64) error {
 		if !whole { // a head that never was finished says nothing
 			r.torn = append(r.torn, torn{path, at, int64(len(b))})
 			return nil
 		}
-		raw, err := seal.Open(headKind, b, key)
+		raw, err := seal.Peek(headKind, b)
+		if all && err == nil {
+			raw, err = seal.Open(headKind, b, key)
+		}
 		if err != nil {
-			return fmt.Errorf("%w: head %d: %w", ErrDamaged, len(heads)+1, err)
+			return fmt.Errorf("%w: head %d: %w", ErrDamaged, r.Heads+1, err)
 		}
 		var h Head
 		if err := json.Unmarshal(raw, &h); err != nil {
-			return fmt.Errorf("%w: head %d", ErrDamaged, len(heads)+1)
+			return fmt.Errorf("%w: head %d", ErrDamaged, r.Heads+1)
 		}
 		if h.N != r.Head.N+1 || h.Prev != r.headLine || h.Seq < r.Head.Seq || h.First < r.Head.First {
 			return fmt.Errorf("%w: head %d does not follow head %d", ErrDamaged, h.N, r.Head.N)
 		}
 		r.Head, r.headLine = h, hexSum(b)
-		heads = append(heads, h)
+		last = append(last[:0], b...)
+		r.Heads++
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", headsFile, err)
+	if err == nil && r.Heads > 0 && !all {
+		if _, err = seal.Open(headKind, last, key); err != nil {
+			err = fmt.Errorf("%w: head %d: %w", ErrDamaged, r.Heads, err)
+		}
 	}
-	r.Heads = uint64(len(heads))
-	return heads, nil
+	if err != nil {
+		return fmt.Errorf("%s: %w", headsFile, err)
+	}
+	return nil
 }
 
-// compare holds what the heads say against what the files hold.
-func (r *reading) compare(heads []Head) error {
+// complete holds what the heads say against where the files begin and end.
+func (r *reading) complete() error {
 	first := max(1, r.Head.First)
 	if r.last > 0 && r.First != first || r.last == 0 && first > 1 && r.Head.Seq >= first {
 		return fmt.Errorf("%w: the first entry is %d, and %d is the first that was kept", ErrDamaged, r.First, first)
@@ -171,19 +232,14 @@ func (r *reading) compare(heads []Head) error {
 	if r.First == 1 && r.firstPrev != "" {
 		return fmt.Errorf("%w: something stood before the first entry", ErrDamaged)
 	}
-	for _, h := range heads {
-		if h.Seq < first {
-			if h.Seq == first-1 && r.last > 0 && r.firstPrev != h.Sum {
-				return fmt.Errorf("%w: entry %d does not follow what was pruned", ErrDamaged, first)
-			}
-			continue
-		}
-		if h.Seq > r.last {
-			return fmt.Errorf("%w: cut off: head %d signs entry %d, the last that is there is %d", ErrDamaged, h.N, h.Seq, r.last)
-		}
-		if r.sums[h.Seq] != h.Sum {
-			return fmt.Errorf("%w: entry %d is not the one that head %d signs", ErrDamaged, h.Seq, h.N)
-		}
+	if r.pruned != "" && r.last > 0 && r.firstPrev != r.pruned {
+		return fmt.Errorf("%w: entry %d does not follow what was pruned", ErrDamaged, first)
+	}
+	if r.head.N > 0 {
+		return fmt.Errorf("%w: cut off: head %d signs entry %d, the last that is there is %d", ErrDamaged, r.head.N, r.head.Seq, r.last)
+	}
+	if r.compared != r.Head.N {
+		return fmt.Errorf("%w: head %d went while it was read", ErrDamaged, r.compared+1)
 	}
 	r.Last, r.Signed = r.last, r.Head.Seq
 	for _, t := range r.torn {
@@ -198,20 +254,27 @@ func (r *reading) compare(heads []Head) error {
 // time-stamping authorities whose stamps count; with nil, stamps are not looked at.
 // Errors: ErrDamaged.
 func Verify(dir string, key *ecdsa.PublicKey, known *Head, roots *x509.CertPool) (Report, error) {
-	sums := map[uint64]string{}
-	r, err := read(dir, key, false, func(e Entry, sum string) {
+	var stamped map[uint64]string
+	if roots != nil {
+		var err error
+		if stamped, err = stampedIn(dir); err != nil {
+			return Report{}, fmt.Errorf("verify message log: %w", err)
+		}
+	}
+	found := ""
+	r, err := read(dir, key, false, stamped, func(e Entry, sum string) {
 		if known != nil && e.Seq == known.Seq {
-			sums[e.Seq] = sum
+			found = sum
 		}
 	})
 	if err != nil {
 		return Report{}, fmt.Errorf("verify message log: %w", err)
 	}
-	if known != nil && known.Seq >= r.First && sums[known.Seq] != known.Sum {
+	if known != nil && known.Seq >= r.First && found != known.Sum {
 		return Report{}, fmt.Errorf("verify message log: %w: entry %d is not the one of the head that is known", ErrDamaged, known.Seq)
 	}
 	if roots != nil {
-		if r.Stamps, err = verifyStamps(dir, r.sums, roots); err != nil {
+		if r.Stamps, err = verifyStamps(dir, stamped, roots); err != nil {
 			return Report{}, fmt.Errorf("verify message log: %w", err)
 		}
 	}
@@ -247,18 +310,21 @@ func ParseHead(b []byte, key *ecdsa.PublicKey) (Head, error) {
 	return h, nil
 }
 
+// stampedIn are the entries whose heads have stamps, without their sums.
+func stampedIn(dir string) (map[uint64]string, error) {
+	stamped := map[uint64]string{}
+	err := eachStamp(dir, func(s stampLine) error {
+		stamped[s.Seq] = ""
+		return nil
+	})
+	return stamped, err
+}
+
 // verifyStamps checks each stamp: by an authority under the roots, for
 // time-stamping, over a sum that the chain has.
 func verifyStamps(dir string, sums map[uint64]string, roots *x509.CertPool) (n int, err error) {
-	err = eachLine(filepath.Join(dir, stampsFile), func(b []byte, whole bool, _ int64) error {
-		if !whole {
-			return nil // it was being written
-		}
-		var s stampLine
-		if err := json.Unmarshal(b, &s); err != nil {
-			return fmt.Errorf("%w: stamp %d", ErrDamaged, n+1)
-		}
-		if sum, kept := sums[s.Seq]; kept {
+	err = eachStamp(dir, func(s stampLine) error {
+		if sum := sums[s.Seq]; sum != "" { // else it was pruned
 			if err := s.check(sum, roots); err != nil {
 				return fmt.Errorf("%w: stamp of entry %d: %w", ErrDamaged, s.Seq, err)
 			}
@@ -267,6 +333,21 @@ func verifyStamps(dir string, sums map[uint64]string, roots *x509.CertPool) (n i
 		return nil
 	})
 	return n, err
+}
+
+func eachStamp(dir string, seen func(stampLine) error) error {
+	n := 0
+	return eachLine(filepath.Join(dir, stampsFile), func(b []byte, whole bool, _ int64) error {
+		if !whole {
+			return nil // it was being written
+		}
+		n++
+		var s stampLine
+		if err := json.Unmarshal(b, &s); err != nil {
+			return fmt.Errorf("%w: stamp %d", ErrDamaged, n)
+		}
+		return seen(s)
+	})
 }
 
 func (s stampLine) check(sum string, roots *x509.CertPool) error {

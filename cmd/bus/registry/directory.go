@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"kosk/cmd/bus/keep"
 )
 
 // Errors of the directory. Compare with errors.Is.
@@ -290,7 +292,7 @@ func writeDirectory(path string, d *Directory) error {
 	if err != nil {
 		return err
 	}
-	return replace(path, append(b, '\n'))
+	return keep.File(path, append(b, '\n'))
 }
 
 // Change applies do to the directory and replaces the file when the result is

@@ -20,6 +20,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"kosk/cmd/bus/keep"
+
 	"filippo.io/age"
 )
 
@@ -132,7 +134,7 @@ func makeKeys(path string) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k, replace(path, b)
+	return k, keep.File(path, b)
 }
 
 func armour(kind string, der []byte) string {

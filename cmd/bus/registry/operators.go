@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"kosk/cmd/bus/keep"
+
 	"golang.org/x/crypto/argon2"
 )
 
@@ -97,7 +99,7 @@ func (r *Registry) changeOperators(what string, change func([]Operator) ([]Opera
 		if err != nil {
 			return err
 		}
-		return replace(r.operatorsPath(), append(b, '\n'))
+		return keep.File(r.operatorsPath(), append(b, '\n'))
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)

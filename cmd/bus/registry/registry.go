@@ -24,6 +24,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"kosk/cmd/bus/keep"
 )
 
 // Errors of the registry. Compare with errors.Is.
@@ -36,7 +38,13 @@ var (
 	ErrCode = errors.New("code wrong, used or expired")
 	// ErrCSR says that a certificate request can't be granted.
 	ErrCSR = errors.New("certificate request refused")
+	// ErrTooMany says that a station holds as many certificates as it may.
+	ErrTooMany = errors.New("station holds too many certificates")
 )
+
+// maxHeld is how many good certificates a station may hold: each stays good to its
+// end, and in the station's file for ever. One that renews in a loop fills no disk.
+const maxHeld = 64
 
 // CodeLife is how long a one-time code may be used.
 const CodeLife = 24 * time.Hour
@@ -112,7 +120,7 @@ func (r *Registry) Secret(name string) ([]byte, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			secret = make([]byte, 32)
 			_, _ = rand.Read(secret) // never fails, see crypto/rand
-			return replace(path, []byte(hex.EncodeToString(secret)+"\n"))
+			return keep.File(path, []byte(hex.EncodeToString(secret)+"\n"))
 		}
 		if err != nil {
 			return err
@@ -276,7 +284,7 @@ func (r *Registry) Enrol(station, secret string, org Organisation, csr []byte, n
 // Renew issues a further certificate to the station that holds one, for a new
 // request. RFC 7030, 4.2.2. Both are good until each one's end. The request's
 // key must be a new one or that of the certificate; its subject isn't looked at.
-// Errors: ErrUnknown when the certificate is no longer held, ErrCSR.
+// Errors: ErrUnknown when the certificate is no longer held, ErrCSR, ErrTooMany.
 func (r *Registry) Renew(held *x509.Certificate, org Organisation, csr []byte, now time.Time) (*x509.Certificate, error) {
 	var cert *x509.Certificate
 	err := r.locked(func() error {
@@ -287,6 +295,9 @@ func (r *Registry) Renew(held *x509.Certificate, org Organisation, csr []byte, n
 		s, err := r.Station(name)
 		if err != nil {
 			return err
+		}
+		if s.held(now) >= maxHeld {
+			return ErrTooMany
 		}
 		key, err := checkCSR(csr)
 		if err != nil {
@@ -302,6 +313,16 @@ func (r *Registry) Renew(held *x509.Certificate, org Organisation, csr []byte, n
 		return nil, fmt.Errorf("renew: %w", err)
 	}
 	return cert, nil
+}
+
+// held counts the certificates that are good.
+func (s *Station) held(now time.Time) (n int) {
+	for _, c := range s.Certificates {
+		if !c.Revoked && now.Before(c.NotAfter) {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Station) remember(cert *x509.Certificate) {
@@ -340,7 +361,7 @@ func (r *Registry) store(s Station) error {
 	if err != nil {
 		return err
 	}
-	return replace(r.path(s.Name), append(b, '\n'))
+	return keep.File(r.path(s.Name), append(b, '\n'))
 }
 
 // CodeOpen says whether a one-time code waits to be used.

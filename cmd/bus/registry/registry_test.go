@@ -199,3 +199,29 @@ func TestNames(t *testing.T) {
 		t.Errorf("stations: %d %v", len(all), err)
 	}
 }
+
+// TestAStationThatRenewsInALoop: it gets no more certificates than it may hold,
+// until some are over; and none of those that it has is lost.
+func TestAStationThatRenewsInALoop(t *testing.T) {
+	r := openAt(t, t.TempDir())
+	first, err := r.Enrol("KIOSK-001", add(t, r, "KIOSK-001"), org, csr(t), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, last := csr(t), first
+	for i := range maxHeld + 1 {
+		cert, err := r.Renew(first, org, request, now.Add(time.Duration(i)*time.Hour))
+		switch {
+		case i < maxHeld-1 && err != nil, i >= maxHeld-1 && !errors.Is(err, ErrTooMany):
+			t.Fatalf("renewal %d: %v", i+1, err)
+		case err == nil:
+			last = cert
+		}
+	}
+	if _, ok := r.Holds(first); !ok {
+		t.Error("the first isn't held any more")
+	}
+	if _, err := r.Renew(last, org, request, first.NotAfter.Add(time.Minute)); err != nil {
+		t.Errorf("when the first is over: %v", err)
+	}
+}

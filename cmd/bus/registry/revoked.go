@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"kosk/cmd/bus/keep"
 	"kosk/device/request"
 )
 
@@ -50,7 +51,7 @@ func (r *Registry) Revoke(number, reason string, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		return replace(r.revoked(), b)
+		return keep.File(r.revoked(), b)
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"kosk/cmd/bus/keep"
 	"kosk/device/identity"
 )
 
@@ -105,7 +106,7 @@ func (r *Registry) SetTrust(path string, key *ecdsa.PublicKey) (*Trust, error) {
 				return err
 			}
 		}
-		return replace(own, t.File)
+		return keep.File(own, t.File)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set trust: %w", err)
@@ -118,5 +119,5 @@ func writeTrustKey(path string, key *ecdsa.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	return replace(path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	return keep.File(path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }

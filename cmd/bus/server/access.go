@@ -35,7 +35,13 @@ type access struct {
 // message log, which is where they are kept.
 type accesses struct {
 	mu  sync.Mutex // guards all
-	all map[string][]access
+	all map[string]looks
+}
+
+// looks are those at one person's data.
+type looks struct {
+	n      int      // how many there are
+	newest []access // at least maxAccesses of them, if there are so many, and at most twice that; the newest last
 }
 
 func (a *accesses) add(e msglog.Entry) {
@@ -44,21 +50,26 @@ func (a *accesses) add(e msglog.Entry) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.all[e.Person] = append(a.all[e.Person], access{
+	l := a.all[e.Person]
+	if l.n++; len(l.newest) >= 2*maxAccesses {
+		l.newest = append([]access{}, l.newest[len(l.newest)-maxAccesses+1:]...)
+	}
+	l.newest = append(l.newest, access{
 		At: e.At, Client: e.Client, Call: e.Call, Service: e.Purpose, Done: e.Status >= 200 && e.Status < 300,
 	})
+	a.all[e.Person] = l
 }
 
 // of lists the newest accesses of a person, the newest first, and how many there are.
 func (a *accesses) of(person string) (newest []access, n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all := a.all[person]
+	l := a.all[person]
 	newest = []access{}
-	for i := len(all) - 1; i >= 0 && len(newest) < maxAccesses; i-- {
-		newest = append(newest, all[i])
+	for i := len(l.newest) - 1; i >= 0 && len(newest) < maxAccesses; i-- {
+		newest = append(newest, l.newest[i])
 	}
-	return newest, len(all)
+	return newest, l.n
 }
 
 // keyed is the name of a text in the log: nobody without the secret can tell

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"kosk/cmd/bus/keep"
 	"kosk/device/catalogue"
 )
 
@@ -142,7 +143,7 @@ func (sh *shelf) renew(own bool) (*edition, error) {
 		err = os.MkdirAll(sh.folder(), 0o700)
 	}
 	if err == nil {
-		err = replaceFile(sh.path(fresh.Version), b) // it must never be given to another content
+		err = keep.File(sh.path(fresh.Version), b) // it must never be given to another content
 	}
 	if err != nil {
 		return nil, err
@@ -376,7 +377,7 @@ func SetCatalogue(dir string, doc []byte, key *ecdsa.PrivateKey) (*catalogue.Man
 	if _, err := sh.seal(m); err != nil {
 		return nil, fmt.Errorf("catalogue: %w", err)
 	}
-	return m, replaceFile(filepath.Join(dir, CatalogueFile), doc)
+	return m, keep.File(filepath.Join(dir, CatalogueFile), doc)
 }
 
 // LastCatalogue is the newest manifest that a bus has published from its folder,
@@ -387,29 +388,4 @@ func LastCatalogue(dir string) (*catalogue.Manifest, error) {
 		return nil, fmt.Errorf("catalogue: %w", err)
 	}
 	return m, nil
-}
-
-// replaceFile writes a file anew: after nil a power cut leaves the new one, before
-// it the old one or the new.
-func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails once it is renamed
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -69,6 +69,8 @@ func (s *Server) simpleReenroll(w *recorder, r *http.Request) {
 		http.Error(w, "certificate is not held any more", http.StatusForbidden)
 	case errors.Is(err, registry.ErrCSR):
 		http.Error(w, "certificate request refused", http.StatusBadRequest)
+	case errors.Is(err, registry.ErrTooMany):
+		http.Error(w, "too many certificates are held", http.StatusTooManyRequests)
 	case err != nil:
 		s.Log.Error("renewal failed", "err", err)
 		http.Error(w, "registry failed", http.StatusInternalServerError)

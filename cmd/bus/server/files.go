@@ -128,7 +128,7 @@ func (s *Server) keepFiles(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-save.C:
-			if err := s.stats.Save(); err != nil {
+			if err := s.stats.Save(s.messages.Sync); err != nil {
 				s.Log.Error("statistics failed", "err", err)
 			}
 		case <-count.C:

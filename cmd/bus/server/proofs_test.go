@@ -104,6 +104,7 @@ id = "workplace_cert"
 agency = "mlspp"
 level = "%s"
 submit = true
+ttl = 30
 wait = 8
 name = { az = "a", ru = "b", en = "c" }
 [[service.fields]]

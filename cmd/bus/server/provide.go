@@ -32,6 +32,7 @@ const (
 	reasonUnknownVersion    = "unknown_version"
 	reasonWrongStation      = "wrong_station"
 	reasonWrongID           = "wrong_id"
+	reasonTooLate           = "too_late" // it came after its ttl, and never before: see request.Draft.Late
 )
 
 // The states of a submission.
@@ -271,6 +272,8 @@ func objection(m *message, id request.ID, d request.Draft, err error) (string, e
 		return reasonWrongStation, nil
 	case d.ID != id:
 		return reasonWrongID, nil
+	case d.Late(time.Now()):
+		return reasonTooLate, nil
 	}
 	return "", nil
 }

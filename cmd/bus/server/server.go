@@ -106,7 +106,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		Config: c, faults: newFaults(), since: time.Now().UTC(),
 		submitting: make(chan struct{}, maxSubmitting), failed: make(chan error, 1),
 		inFlight: map[string]bool{}, conns: map[net.Conn]struct{}{}, lastSeen: map[string]time.Time{},
-		accesses: &accesses{all: map[string][]access{}}, changes: newChanges(), pace: newPace(c.Rate),
+		accesses: &accesses{all: map[string]looks{}}, changes: newChanges(), pace: newPace(c.Rate),
 		shelf: &shelf{dir: c.Registry.Dir(), key: c.Registry.Keys().Receipt},
 	}
 	if s.Spans == nil {
@@ -174,7 +174,7 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	if failed != nil || errors.Is(cause, context.Canceled) || errors.Is(cause, http.ErrServerClosed) {
 		cause = failed
 	}
-	if err := errors.Join(cause, s.stats.Save(), s.messages.Close()); err != nil {
+	if err := errors.Join(cause, s.stats.Save(s.messages.Sync), s.messages.Close()); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil

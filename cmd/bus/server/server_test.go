@@ -359,6 +359,33 @@ func unbase64(t testing.TB, v any) []byte {
 	return b
 }
 
+// A ttl ends what never came, by a clock that was right; what came in time stays taken.
+func TestATTLEndsOnlyWhatNeverCame(t *testing.T) {
+	k := open(t, t.TempDir()).station("KIOSK-001")
+	put := func(change func(*request.Draft)) []byte {
+		t.Helper()
+		d := draftOf(k, 0)
+		change(&d)
+		sealed := k.seal(d)
+		if resp, v := k.ask(http.MethodPut, path(d), sealed); resp.StatusCode != http.StatusCreated {
+			t.Fatalf("%s %v", resp.Status, v)
+		}
+		return sealed
+	}
+	put(func(d *request.Draft) { d.TTL, d.CreatedAt = 30*24*time.Hour, d.CreatedAt.Add(-29*24*time.Hour) })
+	put(func(d *request.Draft) { d.CreatedAt = d.CreatedAt.Add(-31 * 24 * time.Hour) }) // it has none
+	put(func(d *request.Draft) {
+		d.TTL, d.CreatedAt, d.Clock = time.Hour, d.CreatedAt.Add(-31*24*time.Hour), request.ClockFloor
+	})
+	var d request.Draft
+	sealed := put(func(own *request.Draft) { own.TTL = time.Second; d = *own })
+	tick := time.NewTimer(time.Until(d.CreatedAt.Add(d.TTL + 50*time.Millisecond)))
+	<-tick.C
+	if resp, v := k.ask(http.MethodPut, path(d), sealed); resp.StatusCode != http.StatusOK {
+		t.Errorf("again, after its ttl: %s %v", resp.Status, v)
+	}
+}
+
 func TestRefusedByTheAgency(t *testing.T) {
 	b := open(t, t.TempDir())
 	k := b.station("KIOSK-001")
@@ -392,6 +419,8 @@ func TestEnvelopesThatAreNotAccepted(t *testing.T) {
 	foreign := d
 	foreign.Station = other.name
 	moved := draftOf(k, 0)
+	late := d
+	late.TTL, late.CreatedAt = 30*24*time.Hour, d.CreatedAt.Add(-31*24*time.Hour)
 	stranger := &kiosk{bench: b, name: k.name, key: newKey(t)}
 	nobody := d
 	nobody.Station = "KIOSK-404"
@@ -409,6 +438,8 @@ func TestEnvelopesThatAreNotAccepted(t *testing.T) {
 		{"an unknown station's", path(d), k.seal(nobody), 400, "bad_signature"},
 		{"under another id", path(moved), good, 400, "wrong_id"},
 		{"an id in lower case", strings.ToLower(path(d)), good, 500, ""},
+		{"after its ttl", path(d), k.seal(late), 400, "too_late"},
+		{"after its ttl, again", path(d), k.seal(late), 400, "too_late"},
 		{"not an id", base + "/v1/submissions/17", good, 400, "bad_id"},
 		{"over five mebibytes", path(d), make([]byte, request.MaxSealed+1), 413, "too_large"},
 	}

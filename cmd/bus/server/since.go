@@ -22,13 +22,22 @@ const (
 	pageSize  = 100
 )
 
-// changes know the last ledger entry about each submission, by station.
+// changes know the last ledger entry about each submission, by station, as far
+// back as is listed.
 type changes struct {
 	mu      sync.Mutex // guards all below
 	owner   map[string]string
 	last    map[string]map[string]uint64 // station -> id -> sequence
 	newest  map[string]uint64
 	changed map[string]chan struct{} // closed at the station's next change
+	noted   []noted                  // the oldest first; none is older than what is listed
+}
+
+// noted is when something was noted.
+type noted struct {
+	station, id string
+	seq         uint64
+	at          time.Time
 }
 
 func newChanges() *changes {
@@ -37,32 +46,56 @@ func newChanges() *changes {
 	}
 }
 
-// submitted notes a submission of a station.
+// submitted notes a submission of a station, now.
 func (c *changes) submitted(station, id string, seq uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.owner[id] = station
-	c.note(station, id, seq)
+	c.submittedAt(noted{station, id, seq, time.Now()})
 }
 
-// decided notes that there is a decision about a submission.
-func (c *changes) decided(id string, seq uint64) {
+func (c *changes) submittedAt(n noted) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.owner[n.id] = n.station
+	c.note(n)
+}
+
+// decided notes that there is a decision about a submission, now.
+func (c *changes) decided(id string, seq uint64) { c.decidedAt(id, seq, time.Now()) }
+
+func (c *changes) decidedAt(id string, seq uint64, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if station, ok := c.owner[id]; ok {
-		c.note(station, id, seq)
+		c.note(noted{station, id, seq, at})
 	}
 }
 
-func (c *changes) note(station, id string, seq uint64) {
-	if c.last[station] == nil {
-		c.last[station] = map[string]uint64{}
+// note adds what is new and forgets what isn't listed any more. The caller holds mu.
+func (c *changes) note(n noted) {
+	if c.last[n.station] == nil {
+		c.last[n.station] = map[string]uint64{}
 	}
-	c.last[station][id] = max(c.last[station][id], seq)
-	c.newest[station] = max(c.newest[station], seq)
-	if ch, ok := c.changed[station]; ok {
+	c.last[n.station][n.id] = max(c.last[n.station][n.id], n.seq)
+	c.newest[n.station] = max(c.newest[n.station], n.seq)
+	if ch, ok := c.changed[n.station]; ok {
 		close(ch)
-		delete(c.changed, station)
+		delete(c.changed, n.station)
+	}
+	c.noted = append(c.noted, n)
+	for len(c.noted) > 0 && time.Since(c.noted[0].at) > listedFor {
+		c.forget(c.noted[0])
+		c.noted = c.noted[1:] // the room goes when the rest is moved
+	}
+}
+
+// forget drops a submission, unless something about it was noted later. The caller
+// holds mu.
+func (c *changes) forget(n noted) {
+	if c.last[n.station][n.id] != n.seq {
+		return
+	}
+	delete(c.owner, n.id)
+	if delete(c.last[n.station], n.id); len(c.last[n.station]) == 0 {
+		delete(c.last, n.station)
 	}
 }
 
@@ -164,7 +197,7 @@ func (s *Server) replayChange(ctx context.Context, e ledger.Entry) error {
 		return nil
 	}
 	if id, ok := strings.CutPrefix(e.Key, outcomePrefix); ok {
-		s.changes.decided(id, e.Seq)
+		s.changes.decidedAt(id, e.Seq, e.At)
 		return nil
 	}
 	id, ok := strings.CutPrefix(e.Key, submissionPrefix)
@@ -179,6 +212,6 @@ func (s *Server) replayChange(ctx context.Context, e ledger.Entry) error {
 	if err != nil {
 		return errors.Join(err, ledger.ErrDamaged)
 	}
-	s.changes.submitted(station, id, e.Seq)
+	s.changes.submittedAt(noted{station, id, e.Seq, e.At})
 	return nil
 }

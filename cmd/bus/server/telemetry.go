@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"kosk/cmd/bus/keep"
 	"kosk/cmd/bus/registry"
 	"kosk/device/health"
 )
@@ -77,11 +78,7 @@ func (t *tellings) keep(one Telling) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last[one.Station] = one
-	path := filepath.Join(t.dir, one.Station+".json")
-	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return keep.Passing(filepath.Join(t.dir, one.Station+".json"), b, 0o600)
 }
 
 // Tellings are the last reports of all stations that have told of themselves and

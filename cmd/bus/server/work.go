@@ -267,8 +267,8 @@ func (s *Server) record(ctx context.Context, id string, d agency.Decision) error
 		return nil
 	}
 	if created {
+		s.effects.Add(1) // before anybody is told
 		s.changes.decided(id, e.Seq)
-		s.effects.Add(1)
 		s.Log.Info("decided", "id", id, "outcome", d.Outcome != nil, "reason", d.Reason)
 	}
 	return err

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"kosk/cmd/bus/keep"
 )
 
 // Errors of the statistics. Compare with errors.Is.
@@ -59,6 +61,8 @@ type namer = func(agency, service string) (agencyName, serviceName string)
 type Book struct {
 	dir   string
 	names namer
+
+	saving sync.Mutex // held by who writes; before mu
 
 	mu     sync.Mutex // guards all below
 	months map[string]*Month
@@ -126,36 +130,59 @@ func (m *Month) service(agency, service string, names namer) *Service {
 	return &a.Services[j]
 }
 
-// Save writes what has changed. A month is replaced as a whole.
-func (b *Book) Save() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for name := range b.dirty {
-		if err := write(b.dir, *b.months[name]); err != nil {
-			return fmt.Errorf("save statistics: %w", err)
+// Save writes what has changed, each month as a whole. logged is called when it is
+// settled what will be written, and before anything is: it makes the message log
+// durable so far. A month that was ahead of its log would take the entries that
+// come after a power cut for those that were lost in it.
+func (b *Book) Save(logged func() error) error {
+	b.saving.Lock()
+	defer b.saving.Unlock()
+	months, err := b.changed()
+	if err == nil && len(months) > 0 {
+		err = logged()
+	}
+	for name, data := range months {
+		if err == nil {
+			err = keep.File(file(b.dir, name), data)
 		}
-		delete(b.dirty, name)
+		if err != nil {
+			b.again(name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("save statistics: %w", err)
 	}
 	return nil
 }
 
-func write(dir string, m Month) error {
+// changed gives the months that are to be written, by name. They count as written.
+func (b *Book) changed() (map[string][]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	months := map[string][]byte{}
+	for name := range b.dirty {
+		data, err := b.months[name].encode()
+		if err != nil {
+			return nil, err
+		}
+		months[name] = data
+	}
+	clear(b.dirty)
+	return months, nil
+}
+
+// again notes that a month is to be written still.
+func (b *Book) again(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dirty[name] = true
+}
+
+func file(dir, month string) string { return filepath.Join(dir, month+".json") }
+
+func (m *Month) encode() ([]byte, error) {
 	data, err := json.MarshalIndent(m, "", " ")
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(dir, ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // fails once it is renamed
-	if _, err = tmp.Write(append(data, '\n')); err == nil {
-		err = tmp.Sync()
-	}
-	if err := errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), filepath.Join(dir, m.Month+".json"))
+	return append(data, '\n'), err
 }
 
 // Read reads a month, or ErrNone.
@@ -163,7 +190,7 @@ func Read(dir, month string) (Month, error) {
 	if _, err := time.Parse("2006-01", month); err != nil {
 		return Month{}, fmt.Errorf("read statistics: %w: %q", ErrMonth, month)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, month+".json"))
+	data, err := os.ReadFile(file(dir, month))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Month{}, fmt.Errorf("read statistics of %s: %w", month, ErrNone)
 	}
@@ -208,7 +235,14 @@ func Import(dir string, m Month) error {
 		return errors.Join(fmt.Errorf("import %s: %w", m.Month, ErrExists), err)
 	}
 	m.Through = 0
-	if err := errors.Join(os.MkdirAll(dir, 0o700), write(dir, m)); err != nil {
+	data, err := m.encode()
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err == nil {
+		err = keep.File(file(dir, m.Month), data)
+	}
+	if err != nil {
 		return fmt.Errorf("import %s: %w", m.Month, err)
 	}
 	return nil

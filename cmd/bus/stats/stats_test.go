@@ -104,7 +104,7 @@ func TestDecember2014(t *testing.T) {
 			}
 		}
 		if row == 20 {
-			if err := book.Save(); err != nil {
+			if err := book.Save(logged); err != nil {
 				t.Fatal(err)
 			}
 			if book, err = Open(dir, b.names); err != nil {
@@ -115,7 +115,7 @@ func TestDecember2014(t *testing.T) {
 			}
 		}
 	}
-	if err := book.Save(); err != nil {
+	if err := book.Save(logged); err != nil {
 		t.Fatal(err)
 	}
 	m, err := Read(dir, "2014-12")
@@ -203,4 +203,53 @@ func FuzzParse(f *testing.F) {
 			_ = m.Tables().Text()
 		}
 	})
+}
+
+// logged is of a log that is durable as it stands.
+func logged() error { return nil }
+
+// TestNoMonthIsAheadOfItsLog: a month is written after the log was made durable,
+// with what had been counted before that; and not at all when the log can't be.
+func TestNoMonthIsAheadOfItsLog(t *testing.T) {
+	dir, at := t.TempDir(), time.Date(2025, 3, 1, 12, 0, 0, 0, baku)
+	book, err := Open(dir, func(agency, service string) (string, string) { return agency, service })
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func(seq uint64) {
+		t.Helper()
+		if err := book.Add(at, seq, "a", "s"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	through := func(want uint64) {
+		t.Helper()
+		m, err := Read(dir, "2025-03")
+		if err != nil && !errors.Is(err, ErrNone) || m.Through != want {
+			t.Errorf("written through %d, %v, want %d", m.Through, err, want)
+		}
+	}
+	use(1)
+	broken := errors.New("log can't be synced")
+	if err := book.Save(func() error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	through(0)
+	use(2)
+	err = book.Save(func() error {
+		through(0)
+		use(3) // comes while the log is synced: it may not be in it
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	through(2)
+	if err := book.Save(logged); err != nil {
+		t.Fatal(err)
+	}
+	through(3)
+	if err := book.Save(func() error { return broken }); err != nil {
+		t.Errorf("nothing to write, and the log was asked: %v", err)
+	}
 }

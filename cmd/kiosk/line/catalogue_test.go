@@ -57,8 +57,8 @@ func (c *counter) Offered() *catalogue.Catalogue {
 	return c.now
 }
 
-// text is a catalogue in TOML, with one service that anybody may use.
-func text(version, service string) string {
+// offering is a catalogue in TOML, with one service that anybody may use.
+func offering(version, service string) string {
 	const names = `{ az = "a", ru = "b", en = "c" }`
 	return strings.NewReplacer("VERSION", version, "SERVICE", service, "NAMES", names).Replace(`version = "VERSION"
 [[agency]]
@@ -134,7 +134,7 @@ func TestANewServiceComesOverTheLine(t *testing.T) {
 		t.Errorf("%+v", l.offered())
 	}
 	k.busy = true
-	w.publish(text("2030.1", "brand_new"))
+	w.publish(offering("2030.1", "brand_new"))
 	for range 3 { // the second and third time nothing has changed
 		if err := look(t, l); err != nil {
 			t.Fatal(err)
@@ -165,11 +165,11 @@ func TestANewServiceComesOverTheLine(t *testing.T) {
 	if p.State != stateDegraded || !strings.Contains(p.Cause, "version 1, "+own.Version) || s.Catalogue.Error != p.Cause || s.Catalogue.Version != "2030.1" {
 		t.Errorf("told: %+v, %+v", p, s.Catalogue)
 	}
-	w.publish(text("2030.1", "other"))
+	w.publish(offering("2030.1", "other"))
 	if err := look(t, l); !errors.Is(err, catalogue.ErrManifest) || k.Offered().Service("brand_new") == nil {
 		t.Errorf("other content under the same number: %v", err)
 	}
-	w.publish(text("2030.2", "again"))
+	w.publish(offering("2030.2", "again"))
 	if err := look(t, l); err != nil || k.Offered().Service("again") == nil || l.offered().Error != "" {
 		t.Errorf("then a newer one: %v", err)
 	}
@@ -265,7 +265,7 @@ func (w *world) sealedText(version uint64, doc string, key *ecdsa.PrivateKey, ch
 func TestABadCatalogueChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	key := w.reg.Keys().Receipt
-	good, next := w.sealedText(3, text("2030.1", "good"), key), text("2030.2", "next")
+	good, next := w.sealedText(3, offering("2030.1", "good"), key), offering("2030.2", "next")
 	var mu sync.Mutex
 	body, cut := good, false
 	w.url = w.answers(func(rw http.ResponseWriter, r *http.Request) {
@@ -306,7 +306,7 @@ func TestABadCatalogueChangesNothing(t *testing.T) {
 		{"no catalogue", []byte(`{"hello":1}`), false, seal.ErrSeal},
 		{"nothing", nil, false, seal.ErrSeal},
 		{"older", w.sealedText(2, next, key), false, catalogue.ErrRollback},
-		{"older by its own version", w.sealedText(4, text("2029.9", "next"), key), false, catalogue.ErrRollback},
+		{"older by its own version", w.sealedText(4, offering("2029.9", "next"), key), false, catalogue.ErrRollback},
 		{"another under the same number", w.sealedText(3, next, key), false, catalogue.ErrManifest},
 		{"of a newer format", w.sealedText(4, next, key, func(m *catalogue.Manifest) { m.Format++ }), false, catalogue.ErrNewer},
 		{"with an unknown type of field", w.sealedText(4, next, key, func(m *catalogue.Manifest) {
@@ -379,7 +379,7 @@ func lay(t *testing.T, dir string, files map[string]string) {
 func TestAPowerCutLeavesAGoodCatalogue(t *testing.T) {
 	w, dir := newWorld(t), t.TempDir()
 	key := w.reg.Keys().Receipt
-	first, second := w.sealedText(1, text("2030.1", "first"), key), w.sealedText(2, text("2030.2", "second"), key)
+	first, second := w.sealedText(1, offering("2030.1", "first"), key), w.sealedText(2, offering("2030.2", "second"), key)
 	take := func(b []byte) {
 		t.Helper()
 		la, _, err := openLarder(dir, &key.PublicKey, quiet)
@@ -439,7 +439,7 @@ func TestAPowerCutLeavesAGoodCatalogue(t *testing.T) {
 func TestAStoredCatalogueIsCheckedAnew(t *testing.T) {
 	w, dir := newWorld(t), t.TempDir()
 	key := w.reg.Keys().Receipt
-	first, second := w.sealedText(1, text("2030.1", "first"), key), w.sealedText(2, text("2030.2", "second"), key)
+	first, second := w.sealedText(1, offering("2030.1", "first"), key), w.sealedText(2, offering("2030.2", "second"), key)
 	la, c, err := openLarder(dir, &key.PublicKey, quiet)
 	if err != nil || c != nil {
 		t.Fatalf("an empty folder: %v", err)
@@ -498,7 +498,7 @@ func TestAStoredCatalogueIsCheckedAnew(t *testing.T) {
 	if _, _, err := la.take(second); !errors.Is(err, seal.ErrSeal) {
 		t.Errorf("the former bus's: %v", err)
 	}
-	if c, _, err := la.take(w.sealedText(1, text("2030.1", "theirs"), stranger)); err != nil || c.Service("theirs") == nil {
+	if c, _, err := la.take(w.sealedText(1, offering("2030.1", "theirs"), stranger)); err != nil || c.Service("theirs") == nil {
 		t.Errorf("its first: %v", err)
 	}
 }
@@ -515,7 +515,7 @@ func TestADamagedCatalogueIsTold(t *testing.T) {
 	if p := l.part(t, "catalogue"); p.State != stateDegraded || !strings.Contains(p.Cause, "stored catalogue not used") || k.Offered() != l.opts.Catalogue {
 		t.Errorf("%+v", p)
 	}
-	w.publish(text("2030.1", "brand_new"))
+	w.publish(offering("2030.1", "brand_new"))
 	if err := look(t, l); err != nil || k.Offered().Service("brand_new") == nil || l.part(t, "catalogue").State != stateOnline {
 		t.Errorf("%v, %+v", err, l.part(t, "catalogue"))
 	}
@@ -526,8 +526,8 @@ func TestADamagedCatalogueIsTold(t *testing.T) {
 func TestTheProgramsOwnIsOfferedWhileItIsNewer(t *testing.T) {
 	w := newWorld(t)
 	w.enrol(time.Now())
-	w.publish(text("2030.1", "brand_new"))
-	own, err := catalogue.Parse(text("2030.2", "own"))
+	w.publish(offering("2030.1", "brand_new"))
+	own, err := catalogue.Parse(offering("2030.2", "own"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -540,7 +540,7 @@ func TestTheProgramsOwnIsOfferedWhileItIsNewer(t *testing.T) {
 	if s := l.offered(); s.Version != "2030.2" || s.From != "program" || s.Manifest == 0 || s.Next != "" {
 		t.Errorf("%+v", s)
 	}
-	w.publish(text("2030.3", "newest"))
+	w.publish(offering("2030.3", "newest"))
 	if err := look(t, l); err != nil || k.Offered().Service("newest") == nil {
 		t.Errorf("%v, offered %s", err, k.Offered().Version)
 	}
@@ -554,7 +554,7 @@ func TestACatalogueThatCantBeStoredIsNotOffered(t *testing.T) {
 	if err := look(t, l); err != nil {
 		t.Fatal(err)
 	}
-	w.publish(text("2030.1", "brand_new"))
+	w.publish(offering("2030.1", "brand_new"))
 	blocked := filepath.Join(w.dir, catalogueName+".new")
 	if err := os.Mkdir(blocked, 0o700); err != nil {
 		t.Fatal(err)
@@ -575,7 +575,7 @@ func TestACatalogueThatCantBeStoredIsNotOffered(t *testing.T) {
 func TestThePartLooksByItself(t *testing.T) {
 	w := newWorld(t)
 	w.enrol(time.Now())
-	w.publish(text("2030.1", "brand_new"))
+	w.publish(offering("2030.1", "brand_new"))
 	l, k := w.serve()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -30,6 +30,7 @@ import (
 	"kosk/device/request"
 	"kosk/drivers/all"
 	"kosk/drivers/card"
+	"kosk/drivers/panel"
 	"kosk/drivers/printer"
 	"kosk/offline/bus"
 	"kosk/offline/control"
@@ -52,6 +53,7 @@ type Options struct {
 	Firmware  string               // version of the program
 	Reader    card.Reader          // nil: none to tell of
 	Printer   printer.Printer      // nil: there is none
+	Panel     panel.Panel          // nil: there is none
 	Missing   []health.Part        // what the kiosk has to do without since its start
 	Log       *slog.Logger
 }

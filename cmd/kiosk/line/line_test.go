@@ -17,6 +17,8 @@ import (
 	"kosk/device/identity"
 	"kosk/device/provision"
 	"kosk/device/request"
+	"kosk/device/session"
+	"kosk/device/text"
 	"kosk/drivers/keystore"
 	"kosk/offline"
 	"kosk/offline/bus"
@@ -266,6 +268,44 @@ func TestExpiryWithoutALine(t *testing.T) {
 	if isParked(l, unsure) || isParked(l, fresh) {
 		t.Error("parked what may be good")
 	}
+	saysWhy(t, offline.ReasonExpired)
+	if r := l.compose(); r.Queue.Parked != 1 || r.Queue.Depth != 2 {
+		t.Errorf("telemetry tells %+v", r.Queue)
+	}
+}
+
+// saysWhy wants words for a reason in every language.
+func saysWhy(t *testing.T, reason string) {
+	t.Helper()
+	key, ok := session.RefusalTitle(reason)
+	for _, lang := range text.Langs {
+		if !ok || text.In(lang, key).String() == "" {
+			t.Errorf("%s has no words in %s", reason, lang)
+		}
+	}
+}
+
+// What the bus gets after its time, it refuses for good: the kiosk parks it, though
+// it was sent, and tells why.
+func TestTheBusRefusesWhatComesTooLate(t *testing.T) {
+	w := newWorld(t)
+	w.enrol(time.Now())
+	l := w.open(nil)
+	w.run(l, here(false), nil, "queue", "courier")
+	id := w.putTo(l, offline.Item{}, func(d *request.Draft) {
+		d.Clock, d.TTL, d.CreatedAt = request.ClockTrusted, time.Hour, d.CreatedAt.Add(-2*time.Hour)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var told offline.Progress
+	if err := l.Courier.Track(ctx, string(id), func(p offline.Progress) { told = p }); err != nil {
+		t.Error(err)
+	}
+	f, err := l.Queue.Show(string(id))
+	if err != nil || f.State != queue.Parked || f.Reason != "too_late" || !f.MaybeSent || told.Stage != offline.Refused || told.Reason != f.Reason {
+		t.Errorf("%v, %v for %q, sent %v; told %v for %q", err, f.State, f.Reason, f.MaybeSent, told.Stage, told.Reason)
+	}
+	saysWhy(t, f.Reason)
 }
 
 func TestTheQueueIsCompactedByNightWhenNobodyIsThere(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"kosk/device/health"
 	"kosk/drivers/card"
+	"kosk/drivers/panel"
 	"kosk/drivers/printer"
 	"kosk/offline"
 	"kosk/offline/bus"
@@ -34,6 +35,36 @@ func (p *press) Supply() printer.Supply {
 func (p *press) Presents() bool                                 { return true }
 func (p *press) Retract(context.Context) (printer.Media, error) { return printer.MediaNotPresent, nil }
 func (p *press) EmptyBin() error                                { p.emptied++; return nil }
+
+// lights are lamps that say how they are.
+type lights struct {
+	panel.Panel
+	err error
+}
+
+func (p lights) Err() error { return p.err }
+
+func TestHowTheLampsAreIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.enrol(time.Now())
+	p := &lights{}
+	l := w.open(func(o *Options) { o.Panel = p })
+	for want, err := range map[string]error{
+		stateOnline: nil, stateNoDevice: panel.ErrUnplugged, stateError: fmt.Errorf("cardReader: %w", panel.ErrFault),
+	} {
+		p.err = err
+		l.look(t.Context())
+		var got health.Part
+		for _, part := range l.compose().Parts {
+			if part.Name == "lamps" {
+				got = part
+			}
+		}
+		if got.State != want || (got.Cause == "") != (err == nil) {
+			t.Errorf("%v: %+v", err, got)
+		}
+	}
+}
 
 // slot is a reader that says at once how it is.
 type slot struct {

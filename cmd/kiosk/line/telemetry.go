@@ -11,6 +11,7 @@ import (
 
 	"kosk/device/health"
 	"kosk/drivers/card"
+	"kosk/drivers/panel"
 	"kosk/drivers/printer"
 	"kosk/offline"
 	"kosk/offline/bus"
@@ -192,6 +193,9 @@ func (l *Line) look(ctx context.Context) {
 		_, err := r.Look(ctx)
 		l.notice(readerPart(err))
 	}
+	if p := l.opts.Panel; p != nil {
+		l.notice(lampsPart(p.Err()))
+	}
 	if l.opts.Printer == nil || !l.vacant() {
 		return
 	}
@@ -210,6 +214,16 @@ func readerPart(err error) health.Part {
 		return health.Part{Name: "card", State: stateNoDevice, Cause: words(err)}
 	}
 	return health.Part{Name: "card", State: stateError, Cause: words(err)}
+}
+
+func lampsPart(err error) health.Part {
+	switch {
+	case err == nil:
+		return health.Part{Name: "lamps", State: stateOnline}
+	case errors.Is(err, panel.ErrUnplugged):
+		return health.Part{Name: "lamps", State: stateNoDevice, Cause: words(err)}
+	}
+	return health.Part{Name: "lamps", State: stateError, Cause: words(err)}
 }
 
 func printerPart(err error) health.Part {

@@ -231,6 +231,12 @@ func (w *world) run(l *Line, k Kiosk, believe func(*identity.Anchors), names ...
 // put stores an envelope that a citizen has agreed to, signed with the key in use.
 func (w *world) put(l *Line, trace string) request.ID {
 	w.t.Helper()
+	return w.putTo(l, offline.Item{Trace: trace}, func(*request.Draft) {})
+}
+
+// putTo stores a request that was changed before it was sealed.
+func (w *world) putTo(l *Line, item offline.Item, change func(*request.Draft)) request.ID {
+	w.t.Helper()
 	s, p := l.Wallet.Station(), agency.Population()[0]
 	now, clock := l.Now()
 	d := request.Draft{
@@ -238,14 +244,13 @@ func (w *world) put(l *Line, trace string) request.ID {
 		Clock: clock, MonoSeq: 1, BootID: l.Boot, Lang: "az", Answers: request.Answers{"purpose": "planted answer"}, Assurance: "none",
 		Holder: request.Holder{FIN: p.FIN, Surname: p.Surname, GivenNames: p.GivenNames, DocumentNumber: p.DocumentNumber},
 	}
+	change(&d)
 	body, err := request.Seal(d, l.Wallet, s.Recipient)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	err = l.Queue.Put(w.t.Context(), offline.Item{
-		ID: string(d.ID), Stream: request.Stream(s.StreamKey, p.FIN, d.Service), Trace: trace, Body: body,
-	})
-	if err != nil {
+	item.ID, item.Stream, item.Body = string(d.ID), request.Stream(s.StreamKey, p.FIN, d.Service), body
+	if err := l.Queue.Put(w.t.Context(), item); err != nil {
 		w.t.Fatal(err)
 	}
 	return d.ID

@@ -81,7 +81,7 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 	if err := r.trust(); err != nil {
 		return r, err
 	}
-	if r.Slot, err = vcard.OpenSlot(ctx, filepath.Join(o.Dir, "pcsc"), o.Log); err != nil {
+	if r.Slot, err = vcard.OpenSlot(ctx, filepath.Join(o.Dir, "pcsc"), vcard.SlotOptions{Log: o.Log}); err != nil {
 		return r, err
 	}
 	model, ok := paper.Models()[r.profile()]
@@ -132,6 +132,9 @@ func (r *Rig) State() string { return filepath.Join(r.Dir, "kiosk") }
 
 // Trace is the file in which the kiosk tells where nodes lie.
 func (r *Rig) Trace() string { return filepath.Join(r.Out, "trace.jsonl") }
+
+// Lamps is the file in which the kiosk tells what its lamps show.
+func (r *Rig) Lamps() string { return filepath.Join(r.Out, "lamps.jsonl") }
 
 // Config is the kiosk's configuration file.
 func (r *Rig) Config() string { return filepath.Join(r.Dir, "kiosk.toml") }
@@ -216,6 +219,10 @@ func (r *Rig) Configure(extra string) error {
 path = %q
 profile = %q
 
+[lamps]
+make = "desk"
+file = %q
+
 [sound]
 make = %q
 file = %q
@@ -228,7 +235,7 @@ dir = %q
 file = %q
 trace = %q
 %s
-`, panel, r.Paper.Path(), r.profile(), sound, filepath.Join(r.Out, "speech.wav"), filepath.Join(r.Out, "speech.jsonl"),
+`, panel, r.Paper.Path(), r.profile(), r.Lamps(), sound, filepath.Join(r.Out, "speech.wav"), filepath.Join(r.Out, "speech.jsonl"),
 		r.State(), filepath.Join(r.Out, "kiosk.log"), r.Trace(), extra)
 	return os.WriteFile(r.Config(), []byte(doc), 0o600)
 }
@@ -295,7 +302,7 @@ func (r *Rig) BusStatus() (s BusStatus, err error) {
 
 // QueueStats is what the kiosk's queue holds. The kiosk must not be running.
 func (r *Rig) QueueStats() (left, parked int, err error) {
-	q, err := queue.Open(filepath.Join(r.State(), "queue.db"), queue.Options{LockWait: patience})
+	q, err := queue.OpenReader(r.ctx, filepath.Join(r.State(), "queue.db"), queue.Options{LockWait: patience}, nil)
 	if err != nil {
 		return 0, 0, err
 	}

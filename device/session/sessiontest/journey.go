@@ -164,7 +164,7 @@ var Faults = []error{
 
 // Refusals are the reasons that have a scene of their own.
 var Refusals = []string{
-	"no_contract", "unknown_person", "agency_refused", "holder_mismatch", "bad_imei", "evidence_missing", "busy", "expired", "damaged", "bad_id",
+	"no_contract", "unknown_person", "agency_refused", "holder_mismatch", "bad_imei", "evidence_missing", "busy", "expired", "operator", "damaged", "bad_id",
 }
 
 // Journey is every different scene that a person can meet, in one language:

@@ -1,8 +1,11 @@
 package cardtest
 
 import (
+	"context"
+	_ "embed"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -42,10 +45,43 @@ func Main(m *testing.M) int {
 // needs Main. Without the daemon or root the test is skipped, with that reason.
 func Slot(t testing.TB) *vcard.Slot {
 	t.Helper()
+	return open(t, vcard.SlotOptions{})
+}
+
+// LooseSlot is a Slot whose reader can be unplugged and plugged in again while
+// the daemon goes on: a driver of ours stands before the reader's own and says
+// that there is no such device. It needs a C compiler, or the test is skipped.
+func LooseSlot(t testing.TB) (s *vcard.Slot, unplug, plug func() error) {
+	t.Helper()
+	gcc, err := exec.LookPath("gcc")
+	if err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	dir := t.TempDir()
+	source, library, flag := filepath.Join(dir, "unplug.c"), filepath.Join(dir, "unplug.so"), filepath.Join(dir, "unplugged")
+	if err := os.WriteFile(source, unplugC, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, gcc, "-shared", "-fPIC", "-I/usr/include/PCSC", "-o", library, source, "-ldl").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s = open(t, vcard.SlotOptions{Driver: library, Env: []string{"KOSK_READER_DRIVER=" + vcard.Driver, "KOSK_READER_UNPLUGGED=" + flag}})
+	return s, func() error { return os.WriteFile(flag, nil, 0o600) }, func() error { return os.Remove(flag) }
+}
+
+// unplugC is the driver of LooseSlot.
+//
+//go:embed testdata/unplug.c
+var unplugC []byte
+
+func open(t testing.TB, o vcard.SlotOptions) *vcard.Slot {
+	t.Helper()
 	if err := vcard.Installed(); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	s, err := vcard.OpenSlot(t.Context(), slotDir, nil)
+	s, err := vcard.OpenSlot(t.Context(), slotDir, o)
 	if err != nil {
 		t.Fatal(err)
 	}

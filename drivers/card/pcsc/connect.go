@@ -51,7 +51,10 @@ const retry = 50 * time.Millisecond
 func (r *Reader) connect(ctx context.Context) (*Card, error) {
 	for {
 		c, err := r.connectOnce()
-		if !errors.Is(err, scard.ErrSharingViolation) {
+		switch {
+		case errors.Is(err, scard.ErrUnpoweredCard) && r.blind(): // so the daemon says it
+			return nil, fmt.Errorf("%w: %w", card.ErrNoReader, err)
+		case !errors.Is(err, scard.ErrSharingViolation):
 			return c, translate(err)
 		}
 		select {
@@ -60,6 +63,12 @@ func (r *Reader) connect(ctx context.Context) (*Card, error) {
 		case <-time.After(retry):
 		}
 	}
+}
+
+// blind reports whether a Watch has seen the reader go.
+func (r *Reader) blind() bool {
+	s := r.sight()
+	return s != nil && errors.Is(s.err, card.ErrNoReader)
 }
 
 // connectOnce has a service context of its own for every card, since calls of one

@@ -71,7 +71,7 @@ func (r *Reader) look() (slot card.Slot, err error) {
 		return card.Slot{}, translate(err)
 	}
 	flags := now[0].EventState
-	if flags&(scard.StateUnknown|scard.StateUnavailable) != 0 && flags&scard.StatePresent == 0 {
+	if unavailable(flags) {
 		return card.Slot{}, card.ErrNoReader
 	}
 	return card.Slot{

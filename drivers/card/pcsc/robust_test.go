@@ -33,7 +33,12 @@ type counter struct {
 
 func openCounter(t *testing.T) *counter {
 	t.Helper()
-	c := &counter{t: t, slot: cardtest.Slot(t), events: make(chan card.Event, 100)}
+	return counterAt(t, cardtest.Slot(t))
+}
+
+func counterAt(t *testing.T, slot *vcard.Slot) *counter {
+	t.Helper()
+	c := &counter{t: t, slot: slot, events: make(chan card.Event, 100)}
 	var err error
 	if c.pki, err = vcard.NewPKI(); err != nil {
 		t.Fatal(err)
@@ -202,6 +207,87 @@ func TestDaemonKilledAtEveryCommand(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// loose pulls the reader's plug before a command.
+type loose struct {
+	card.Card
+	left   int
+	unplug func() error
+	err    error
+}
+
+func (l *loose) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	if l.left == 0 {
+		l.err = l.unplug()
+	}
+	l.left--
+	return l.Card.Transmit(ctx, command)
+}
+
+// The reader alone goes and comes back, while the daemon lives: with a card in
+// mid-read, and without one.
+func TestReaderUnplugged(t *testing.T) {
+	slot, unplug, plug := cardtest.LooseSlot(t)
+	c := counterAt(t, slot)
+	back := func() {
+		t.Helper()
+		if err := plug(); err != nil {
+			t.Fatal(err)
+		}
+		c.await(card.ReaderReady)
+	}
+	commands := []int{9}
+	if long() {
+		commands = []int{0, 3, 9, 12, 14}
+	}
+	for _, n := range commands {
+		c.put(vcard.Profile{})
+		l := &loose{unplug: unplug, left: n}
+		_, err := c.read(func(inner card.Card) card.Card { l.Card = inner; return l })
+		if !errors.Is(err, card.ErrNoReader) && !errors.Is(err, card.ErrRemoved) && !errors.Is(err, card.ErrMute) || l.err != nil {
+			t.Errorf("unplugged before command %d: %v, %v", n, err, l.err)
+		}
+		c.await(card.MediaRemoved)
+		c.await(card.ReaderGone)
+		if _, err := c.read(nil); !errors.Is(err, card.ErrNoReader) {
+			t.Errorf("while it is unplugged: %v", err)
+		}
+		c.quiet()
+		if err := slot.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		back()
+		if err := c.visit(vcard.Profile{}); err != nil {
+			t.Errorf("the next visit: %v", err)
+		}
+	}
+	if err := unplug(); err != nil {
+		t.Fatal(err)
+	}
+	c.await(card.ReaderGone)
+	c.quiet()
+	back()
+	if err := c.visit(vcard.Profile{}); err != nil {
+		t.Errorf("after it was unplugged without a card: %v", err)
+	}
+	c.put(vcard.Profile{Mute: true})
+	if err := unplug(); err != nil {
+		t.Fatal(err)
+	}
+	c.await(card.ReaderGone)
+	back()
+	c.await(card.MediaInserted) // the mute card is still there
+}
+
+// quiet fails when anything is told within two seconds.
+func (c *counter) quiet() {
+	c.t.Helper()
+	select {
+	case e := <-c.events:
+		c.t.Errorf("%v is told of a reader that isn't there", e.Kind)
+	case <-time.After(2 * time.Second):
 	}
 }
 

@@ -23,6 +23,11 @@ const stateBits = 1<<counterShift - 1
 // after it at the latest.
 const relist = 10 * time.Second
 
+// settle is how long a reader that was gone must hold a mute card for that to be
+// believed: who lets go of a card in a reader that is gone has the daemon say so
+// until it looks again, 0.4 s later.
+const settle = time.Second
+
 // Waits between tries to reach the daemon.
 const (
 	firstWait = 100 * time.Millisecond
@@ -32,9 +37,11 @@ const (
 // A slotState is what was last told of the slot.
 type slotState struct {
 	name    string // "" when there is no reader
+	ready   bool   // it can be spoken to: the daemon also lists one that can't
 	present bool
 	counter scard.StateFlag
 	raw     scard.StateFlag
+	doubt   bool // whether the reader is there: ask again after settle
 }
 
 // Watch implements card.Reader. It calls seen from the caller's goroutine, and
@@ -97,13 +104,12 @@ func (r *Reader) lost(err error) {
 
 // gone tells that the reader went, and its card with it.
 func (s *slotState) gone(seen func(card.Event)) {
-	if s.name == "" {
-		return
-	}
 	if s.present {
 		seen(card.Event{Kind: card.MediaRemoved, Reader: s.name})
 	}
-	seen(card.Event{Kind: card.ReaderGone, Reader: s.name})
+	if s.ready {
+		seen(card.Event{Kind: card.ReaderGone, Reader: s.name})
+	}
 	*s = slotState{}
 }
 
@@ -165,14 +171,19 @@ func (r *Reader) follow(service *scard.Context, state *slotState, seen func(card
 	}
 	if state.name == "" && len(names) > 0 {
 		*state = slotState{name: names[0]}
-		seen(card.Event{Kind: card.ReaderReady, Reader: state.name})
 	}
 	states := []scard.ReaderState{{Reader: pnp}}
 	if state.name != "" {
 		states = append(states, scard.ReaderState{Reader: state.name, CurrentState: state.raw})
 	}
-	err = service.GetStatusChange(states, relist)
+	wait := relist
+	if state.doubt {
+		wait = settle
+	}
+	err = service.GetStatusChange(states, wait)
 	switch {
+	case errors.Is(err, scard.ErrTimeout) && state.doubt:
+		state.tell(states[1], seen)
 	case errors.Is(err, scard.ErrTimeout), errors.Is(err, scard.ErrCancelled), errors.Is(err, scard.ErrUnknownReader):
 		return nil // the next round lists again
 	case err != nil:
@@ -183,13 +194,28 @@ func (r *Reader) follow(service *scard.Context, state *slotState, seen func(card
 	return nil
 }
 
+// unavailable reports whether the daemon can't speak to a reader that it lists.
+func unavailable(flags scard.StateFlag) bool {
+	return flags&(scard.StateUnknown|scard.StateUnavailable) != 0 && flags&scard.StatePresent == 0
+}
+
 // tell compares what the daemon says with what was told last. A card that was
 // pulled out and another put in between two looks shows by the counter.
 func (s *slotState) tell(now scard.ReaderState, seen func(card.Event)) {
 	flags := now.EventState & stateBits
-	if flags&(scard.StateUnknown|scard.StateUnavailable) != 0 && flags&scard.StatePresent == 0 {
+	if unavailable(flags) {
+		name := s.name
 		s.gone(seen)
+		*s = slotState{name: name, raw: now.EventState &^ scard.StateChanged} // to wait for what comes next
 		return
+	}
+	if s.doubt = !s.ready && unavailable(s.raw) && flags&scard.StateMute != 0; s.doubt {
+		s.raw = now.EventState &^ scard.StateChanged
+		return
+	}
+	if !s.ready {
+		s.ready = true
+		seen(card.Event{Kind: card.ReaderReady, Reader: s.name})
 	}
 	present := flags&scard.StatePresent != 0
 	counter := now.EventState >> counterShift

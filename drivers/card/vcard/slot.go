@@ -16,11 +16,10 @@ import (
 	"time"
 )
 
-// What Debian's packages pcscd and vsmartcard-vpcd install.
-const (
-	daemon = "pcscd"
-	driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
-)
+// Driver is the virtual reader's driver of Debian's package vsmartcard-vpcd.
+const Driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
+
+const daemon = "pcscd"
 
 // ErrNoDaemon says that pcscd or its virtual reader is not installed.
 var ErrNoDaemon = errors.New("no pcscd with a virtual reader")
@@ -30,7 +29,7 @@ func Installed() error {
 	if _, err := exec.LookPath(daemon); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
-	if _, err := os.Stat(driver); err != nil {
+	if _, err := os.Stat(Driver); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
 	return nil
@@ -51,6 +50,7 @@ type Slot struct {
 	ctx  context.Context // of the daemon: it must not outlive its owner
 	stop context.CancelFunc
 	dir  string
+	opts SlotOptions
 	log  *slog.Logger
 
 	mu     sync.Mutex
@@ -63,21 +63,32 @@ type Slot struct {
 // startTime is how long pcscd may take to be there.
 const startTime = 10 * time.Second
 
+// SlotOptions are what the daemon of a Slot is started with. The zero value is
+// the virtual reader as it is installed.
+type SlotOptions struct {
+	Driver string       // of the reader, a path; "": Driver
+	Env    []string     // "NAME=value", for the driver
+	Log    *slog.Logger // nil: none
+}
+
 // OpenSlot starts the daemon and returns when it answers. dir is for its socket
 // and settings: a folder that may be used again by a later Slot, whose socket
 // then has the same name, and short enough for the name of a socket.
-func OpenSlot(ctx context.Context, dir string, log *slog.Logger) (*Slot, error) {
+func OpenSlot(ctx context.Context, dir string, o SlotOptions) (*Slot, error) {
 	if err := Installed(); err != nil {
 		return nil, fmt.Errorf("open slot: %w", err)
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Driver == "" {
+		o.Driver = Driver
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open slot: %w", err)
 	}
-	s := &Slot{dir: dir, log: log}
+	s := &Slot{dir: dir, opts: o, log: o.Log}
 	if len(s.Socket()) > 100 {
 		return nil, fmt.Errorf("open slot: %s is too long for a socket", s.Socket())
 	}
@@ -246,6 +257,7 @@ func (s *Slot) start() (*process, error) {
 	}
 	p.cmd = exec.CommandContext(s.ctx, "sh", "-c", script, "sh", s.runDir(), s.configDir())
 	p.cmd.SysProcAttr = isolated(p.private)
+	p.cmd.Env = append(os.Environ(), s.opts.Env...)
 	out, err := os.Create(filepath.Join(s.dir, "pcscd.log"))
 	if err != nil {
 		return nil, err
@@ -276,7 +288,7 @@ func (s *Slot) configure(port int) error {
 			return err
 		}
 	}
-	text := fmt.Sprintf("FRIENDLYNAME \"Virtual PCD\"\nDEVICENAME /dev/null:0x%X\nLIBPATH %s\nCHANNELID 0x%X\n", port, driver, port)
+	text := fmt.Sprintf("FRIENDLYNAME \"Virtual PCD\"\nDEVICENAME /dev/null:0x%X\nLIBPATH %s\nCHANNELID 0x%X\n", port, s.opts.Driver, port)
 	return os.WriteFile(filepath.Join(s.configDir(), "vpcd"), []byte(text), 0o644)
 }
 

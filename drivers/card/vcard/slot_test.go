@@ -23,7 +23,7 @@ func openSlot(t *testing.T, ctx context.Context) *vcard.Slot {
 	if err := vcard.Installed(); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	s, err := vcard.OpenSlot(ctx, t.TempDir(), nil)
+	s, err := vcard.OpenSlot(ctx, t.TempDir(), vcard.SlotOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestSlotEndsWithItsContext(t *testing.T) {
 func TestDaemonDiesWithItsOwner(t *testing.T) {
 	const role = "KOSK_SLOT_OWNER"
 	if dir := os.Getenv(role); dir != "" {
-		s, err := vcard.OpenSlot(t.Context(), dir, nil)
+		s, err := vcard.OpenSlot(t.Context(), dir, vcard.SlotOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

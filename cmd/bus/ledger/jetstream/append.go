@@ -14,6 +14,8 @@ import (
 // How long a commit may take, and how much may be in one.
 const (
 	maxLine      = 256
+	gatherShare  = 8 // of what the last batch took
+	gatherAtMost = 2 * time.Millisecond
 	maxLineBytes = 16 << 20
 	commitWithin = 30 * time.Second
 	firstPause   = 20 * time.Millisecond
@@ -34,11 +36,23 @@ type waiter struct {
 	err   error
 }
 
+// settled reports whether the waiter has its answer.
+func (w *waiter) settled() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Append is Ledger's. Its context is looked at before the entry is in the
 // line; from then on the answer is waited for, since it is worth having.
 //
 // Whoever appends puts the entry in a line; one of those who wait sends the
-// whole line in one batch, which costs one sync (group commit, no timer).
+// whole line in one batch, which costs one sync (group commit). One batch is on
+// its way at a time: two of half the size are no faster, and the second would have
+// to be taken back when the first is refused.
 func (l *Ledger) Append(ctx context.Context, key string, body []byte) (ledger.Entry, bool, error) {
 	if len(key) > ledger.MaxKey || len(body) > ledger.MaxBody {
 		return ledger.Entry{}, false, fmt.Errorf("append: %w", ledger.ErrTooLong)
@@ -46,20 +60,23 @@ func (l *Ledger) Append(ctx context.Context, key string, body []byte) (ledger.En
 	if err := ctx.Err(); err != nil {
 		return ledger.Entry{}, false, fmt.Errorf("append: %w", err)
 	}
-	w, first := l.enter(key, body)
+	hash := sha256.Sum256(body)
+	w, first := l.enter(key, hash, body)
 	for waiting := true; waiting; {
 		select {
 		case <-w.done:
 			waiting = false
 		case l.turn <- struct{}{}:
-			l.commit(context.WithoutCancel(ctx))
+			if !w.settled() { // who has an answer leaves the turn to those who have none
+				l.commit(context.WithoutCancel(ctx))
+			}
 			<-l.turn
 		}
 	}
 	switch {
 	case w.err != nil:
 		return ledger.Entry{}, false, fmt.Errorf("append: %w", w.err)
-	case w.entry.Hash != sha256.Sum256(body):
+	case w.entry.Hash != hash:
 		return w.entry, false, fmt.Errorf("append: %w", ledger.ErrConflict)
 	}
 	return w.entry, first && w.mine, nil
@@ -67,16 +84,47 @@ func (l *Ledger) Append(ctx context.Context, key string, body []byte) (ledger.En
 
 // enter puts an entry in the line. first is false when the key stands there
 // already: then the waiter is that one's.
-func (l *Ledger) enter(key string, body []byte) (w *waiter, first bool) {
+func (l *Ledger) enter(key string, hash [32]byte, body []byte) (w *waiter, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w, ok := l.queued[key]; ok {
 		return w, false
 	}
-	w = &waiter{key: key, hash: sha256.Sum256(body), body: body, done: make(chan struct{})}
+	w = &waiter{key: key, hash: hash, body: body, done: make(chan struct{})}
 	l.queued[key] = w
 	l.line = append(l.line, w)
+	l.gatheredLocked()
 	return w, true
+}
+
+// gather waits for those whom the last batch has let go: most come back with
+// their next entry at once, and one more in a batch costs a cluster far less than
+// a commit of its own. It waits for a small share of what that batch took, and not
+// at all after a single entry. The embedded engine commits a few while it would
+// wait. Only the holder of the turn calls it.
+func (l *Ledger) gather() {
+	if l.server != nil || l.batch < 2 {
+		return
+	}
+	enough := make(chan struct{})
+	l.mu.Lock()
+	l.target, l.enough = min(len(l.line)+l.batch, maxLine), enough
+	l.gatheredLocked()
+	l.mu.Unlock()
+	timer := time.NewTimer(min(l.took/gatherShare, gatherAtMost))
+	defer timer.Stop()
+	select {
+	case <-enough:
+	case <-timer.C:
+	}
+}
+
+// gatheredLocked ends gather when the line is long enough. The caller holds mu.
+func (l *Ledger) gatheredLocked() {
+	if l.enough != nil && len(l.line) >= l.target {
+		close(l.enough)
+		l.enough = nil
+	}
 }
 
 // nextLine takes from the line what fits into one commit: one, as long as few
@@ -103,13 +151,16 @@ func (l *Ledger) nextLine() []*waiter {
 
 // commit sends the line as it stands. Only the holder of the turn calls it.
 func (l *Ledger) commit(ctx context.Context) {
+	l.gather()
 	line := l.nextLine()
-	if len(line) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, commitWithin)
 	defer cancel()
+	start := time.Now()
 	err := l.settle(ctx, line)
+	l.batch, l.took = len(line), time.Since(start)
+	if err != nil {
+		l.batch = 0
+	}
 
 	l.mu.Lock()
 	defer l.mu.Unlock()

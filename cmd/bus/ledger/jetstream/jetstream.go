@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -51,14 +52,18 @@ type Ledger struct {
 
 	backlog int // so many in the line make a batch
 
-	turn   chan struct{} // holds one token while a commit runs; guards the next four
+	turn   chan struct{} // holds one token while a commit runs; guards the next six
 	head   ledger.Entry
 	sure   bool // head is the head
 	mark   mark
-	broken error // what the embedded engine holds is not certain any more
+	broken error         // what the embedded engine holds is not certain any more
+	batch  int           // so many were in the last commit, 0 when it failed
+	took   time.Duration // so long it ran
 
 	mu     sync.Mutex // guards all below
 	line   []*waiter
+	target int           // so many in the line are worth a batch
+	enough chan struct{} // closed when they are there, and nil then
 	queued map[string]*waiter
 	waits  map[string]*wait
 }

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
+	"kosk/cmd/bus/keep"
 	"kosk/cmd/bus/ledger"
 )
 
@@ -53,7 +53,7 @@ func (m *mark) read() (ledger.Entry, error) {
 func (m *mark) due(now time.Time) bool { return now.Sub(m.last) >= markEvery }
 
 // write replaces the mark as a whole. e has been acknowledged.
-func (m *mark) write(e ledger.Entry) (err error) {
+func (m *mark) write(e ledger.Entry) error {
 	if e.Seq == 0 {
 		return nil
 	}
@@ -62,18 +62,5 @@ func (m *mark) write(e ledger.Entry) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(m.path), ".mark-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the first error counts
-		}
-	}()
-	_, err = f.Write(raw)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), m.path)
+	return keep.File(m.path, raw)
 }

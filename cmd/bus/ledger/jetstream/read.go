@@ -154,12 +154,17 @@ func (l *Ledger) Each(ctx context.Context, after uint64, seen func(ledger.Entry)
 	if err != nil {
 		return fmt.Errorf("each: %w", err)
 	}
-	first := max(after+1, state.FirstSeq) // what is older than the retention has gone
-	if state.Msgs == 0 || state.LastSeq < first {
+	if state.Msgs == 0 || state.LastSeq <= after {
 		return nil
 	}
+	last := ledger.Entry{Seq: max(after, state.FirstSeq-1)} // what is older than the retention has gone
+	return l.walk(ctx, last, state.LastSeq, seen)
+}
+
+// walk calls seen with the entries after last, up to a sequence number.
+func (l *Ledger) walk(ctx context.Context, last ledger.Entry, upto uint64, seen func(ledger.Entry) error) error {
 	c, err := l.js.OrderedConsumer(ctx, streamName, js.OrderedConsumerConfig{
-		DeliverPolicy: js.DeliverByStartSequencePolicy, OptStartSeq: first, HeadersOnly: true,
+		DeliverPolicy: js.DeliverByStartSequencePolicy, OptStartSeq: last.Seq + 1, HeadersOnly: true,
 	})
 	if err != nil {
 		return fmt.Errorf("each: %w: %w", ledger.ErrUnavailable, err)
@@ -169,11 +174,16 @@ func (l *Ledger) Each(ctx context.Context, after uint64, seen func(ledger.Entry)
 		return fmt.Errorf("each: %w: %w", ledger.ErrUnavailable, err)
 	}
 	defer messages.Stop()
-	last := ledger.Entry{Seq: first - 1}
-	for last.Seq < state.LastSeq {
+	for last.Seq < upto {
 		e, err := l.nextOf(ctx, messages, last.Seq+1)
+		if errors.Is(err, ledger.ErrNotFound) || err == nil && e.Seq > last.Seq+1 {
+			last, err = l.skip(ctx, last)
+		}
 		if err != nil {
 			return fmt.Errorf("each: %w", err)
+		}
+		if e.Seq <= last.Seq {
+			continue // it has gone as well
 		}
 		if last.Sum == ([32]byte{}) && e.Seq > 1 {
 			last.Sum = e.Previous // where the walk begins there is nothing to compare with
@@ -189,8 +199,23 @@ func (l *Ledger) Each(ctx context.Context, after uint64, seen func(ledger.Entry)
 	return nil
 }
 
-// nextOf waits for the next entry of a walk. When it is late, since it was lost or
-// the cluster is busy, it is read by its place.
+// skip goes on with the oldest entry that there is, when the next one after last
+// has outlived the retention meanwhile: the engine takes the oldest away while
+// others read. ErrDamaged: it is missing for another reason.
+func (l *Ledger) skip(ctx context.Context, last ledger.Entry) (ledger.Entry, error) {
+	state, err := l.state(ctx)
+	if err != nil {
+		return last, err
+	}
+	if state.FirstSeq <= last.Seq+1 {
+		return last, fmt.Errorf("%w: entry %d is missing", ledger.ErrDamaged, last.Seq+1)
+	}
+	return ledger.Entry{Seq: state.FirstSeq - 1}, nil
+}
+
+// nextOf waits for the next entry of a walk, or for a later one when that isn't
+// there. When it is late, since it was lost or the cluster is busy, it is read by its
+// place. Errors: ErrNotFound.
 func (l *Ledger) nextOf(ctx context.Context, messages js.MessagesContext, seq uint64) (ledger.Entry, error) {
 	soon, cancel := context.WithTimeout(ctx, late)
 	defer cancel()
@@ -206,11 +231,7 @@ func (l *Ledger) nextOf(ctx context.Context, messages js.MessagesContext, seq ui
 			return e, err
 		}
 	}
-	e, err := l.at(ctx, seq)
-	if errors.Is(err, ledger.ErrNotFound) {
-		err = fmt.Errorf("%w: entry %d is missing", ledger.ErrDamaged, seq)
-	}
-	return e, err
+	return l.at(ctx, seq)
 }
 
 func entryOf(m js.Msg) (ledger.Entry, error) {
@@ -227,7 +248,8 @@ func (l *Ledger) Verify(ctx context.Context) (n int, err error) {
 	err = l.Each(ctx, 0, func(e ledger.Entry) error {
 		again, err := l.at(ctx, e.Seq)
 		if errors.Is(err, ledger.ErrNotFound) {
-			return fmt.Errorf("%w: entry %d is missing", ledger.ErrDamaged, e.Seq)
+			_, err := l.skip(ctx, ledger.Entry{Seq: e.Seq - 1})
+			return err
 		}
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", e.Seq, err)
