@@ -62,7 +62,8 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		trace := k.trace
 		answer(func(ctx context.Context) session.Event { return k.print(ctx, e.Slip, trace) })
 	case session.PrintPage:
-		answer(func(ctx context.Context) session.Event { return k.printPage(ctx, e) })
+		offer := k.visit.Catalogue
+		answer(func(ctx context.Context) session.Event { return k.printPage(ctx, e, offer) })
 	case session.Retract:
 		k.retract(ctx)
 	case session.Wait:

@@ -20,6 +20,7 @@ import (
 
 	"filippo.io/age"
 
+	"kosk/device/catalogue"
 	"kosk/device/health"
 	"kosk/device/identity"
 	"kosk/device/request"
@@ -115,6 +116,10 @@ type Kiosk struct {
 	next   atomic.Pointer[believed] // whose the next one's will, see Believe
 	vacant atomic.Bool
 
+	offer  atomic.Pointer[catalogue.Catalogue] // what is offered
+	coming atomic.Pointer[catalogue.Catalogue] // what will be, see Offer
+	news   chan struct{}                       // capacity 1: something is coming
+
 	posts   chan post
 	inputs  chan scene.Input
 	retired chan struct{} // capacity 1, see Retire
@@ -140,9 +145,10 @@ func New(p Parts) *Kiosk {
 	p.Kiosk.Pages = p.Document != nil
 	k := &Kiosk{
 		Parts: p, visit: session.New(p.Kiosk), posts: make(chan post, 64), inputs: make(chan scene.Input, 64),
-		retired: make(chan struct{}, 1), orders: make(chan lamps, 1), withdraw: func() {}, unread: func() {}, readUp: closed(), timer: stopped(), idle: stopped(),
+		retired: make(chan struct{}, 1), news: make(chan struct{}, 1), orders: make(chan lamps, 1), withdraw: func() {}, unread: func() {}, readUp: closed(), timer: stopped(), idle: stopped(),
 	}
 	k.trust.Store(&believed{p.Anchors, p.Means})
+	k.offer.Store(p.Kiosk.Catalogue)
 	return k
 }
 
@@ -228,6 +234,8 @@ func (k *Kiosk) turn(ctx context.Context) error {
 		}
 	case <-k.retired:
 		k.doubt = true
+	case <-k.news:
+		k.adopt() // else the step does, with which a visit begins
 	case i := <-k.inputs:
 		k.take(ctx, i)
 		k.rearm()
@@ -329,6 +337,7 @@ func (k *Kiosk) step(ctx context.Context, e session.Event) {
 	if k.visit.State != before || k.patience() != patience {
 		k.rearm()
 	}
+	k.adopt() // the visit may be over
 	k.present()
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"kosk/device/catalogue"
 	"kosk/device/health"
 	"kosk/device/receipt"
 	"kosk/device/request"
@@ -72,8 +73,8 @@ func (k *Kiosk) print(ctx context.Context, s receipt.Slip, trace health.Trace) s
 }
 
 // printPage prints a certificate as a page: nothing but what was signed.
-func (k *Kiosk) printPage(ctx context.Context, e session.PrintPage) session.Event {
-	page, err := k.page(e.Outcome, e.Lang)
+func (k *Kiosk) printPage(ctx context.Context, e session.PrintPage, offer *catalogue.Catalogue) session.Event {
+	page, err := k.page(e.Outcome, e.Lang, offer)
 	if err != nil {
 		k.Log.Error("page not made", "err", err)
 		return session.PagePrinted{Outcome: printer.Failed, Err: err}
@@ -87,8 +88,9 @@ func (k *Kiosk) printPage(ctx context.Context, e session.PrintPage) session.Even
 	return session.PagePrinted{Outcome: outcome, Err: err}
 }
 
-// page is the certificate in a language, with all that was signed in its code.
-func (k *Kiosk) page(o request.Outcome, lang text.Lang) (receipt.Slip, error) {
+// page is the certificate in a language, in the words of a catalogue, with all
+// that was signed in its code.
+func (k *Kiosk) page(o request.Outcome, lang text.Lang, offer *catalogue.Catalogue) (receipt.Slip, error) {
 	code, err := request.PackDocument(o, string(lang))
 	if err != nil {
 		return receipt.Slip{}, err
@@ -97,7 +99,7 @@ func (k *Kiosk) page(o request.Outcome, lang text.Lang) (receipt.Slip, error) {
 	if err != nil {
 		return receipt.Slip{}, fmt.Errorf("page: %w", err)
 	}
-	return receipt.Certificate(d, code, k.Kiosk.Catalogue, k.Kiosk.Test)
+	return receipt.Certificate(d, code, offer, k.Kiosk.Test)
 }
 
 // clearPrinters empties the printers' buffers, so that nothing is printed for

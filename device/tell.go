@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"kosk/device/catalogue"
 	"kosk/device/health"
 	"kosk/device/identity"
 	"kosk/device/request"
@@ -26,10 +27,29 @@ func (k *Kiosk) Believe(a *identity.Anchors, means map[identity.MeansID]identity
 	k.next.Store(&believed{a, maps.Clone(means)})
 }
 
-// adopt takes what Believe brought while nobody is here.
+// Offer has another catalogue offered, from the next visit on: what a person has
+// begun with stays as it is until they have left. It never blocks.
+func (k *Kiosk) Offer(c *catalogue.Catalogue) {
+	k.coming.Store(c)
+	select {
+	case k.news <- struct{}{}:
+	default: // the loop knows
+	}
+}
+
+// Offered is the catalogue that is in use.
+func (k *Kiosk) Offered() *catalogue.Catalogue { return k.offer.Load() }
+
+// adopt takes what Believe and Offer brought while nobody is here.
 func (k *Kiosk) adopt() {
 	if k.visit.State != session.Attracting {
 		return
+	}
+	if c := k.coming.Swap(nil); c != nil {
+		k.visit.Kiosk.Catalogue = c
+		k.offer.Store(c)
+		k.Log.Info("catalogue in use", "version", c.Version)
+		k.changed()
 	}
 	if next := k.next.Swap(nil); next != nil {
 		k.trust.Store(next)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"kosk/device/catalogue"
 	"kosk/device/health"
 	"kosk/device/identity"
 	"kosk/device/request"
@@ -92,5 +93,51 @@ func TestAnchorsChangeBetweenVisits(t *testing.T) {
 		w.types(can)
 		w.wait(5 * time.Second)
 		w.at(session.Failing)
+	})
+}
+
+// Another catalogue is offered from the next visit on; a request is made under the
+// one that its person saw, whatever came meanwhile.
+func TestTheCatalogueChangesBetweenVisits(t *testing.T) {
+	visit(t, func(w *world) {
+		old := w.kiosk.Offered()
+		fresh := *old
+		fresh.Version = "2030.1"
+		fresh.Services = nil // the certificate is gone, and something else is there
+		for _, s := range old.Services {
+			if s.Level == catalogue.Anyone {
+				s.ID = "brand_new"
+				fresh.Services = append(fresh.Services, s)
+			}
+		}
+		w.toConsent()
+		w.kiosk.Offer(&fresh)
+		w.wait(time.Second)
+		w.at(session.Consenting)
+		w.touch("next")
+		w.wait(5 * time.Second)
+		if d := w.outbox.draft(); d.CatalogueVersion != old.Version || d.Consent.TextVersion != old.Version || w.kiosk.Offered() != old {
+			t.Errorf("the request is made under %s, and %s is offered", d.CatalogueVersion, w.kiosk.Offered().Version)
+		}
+		w.touch("finish")
+		w.toAttract()
+		if w.kiosk.Offered() != &fresh { // nobody had to touch anything
+			t.Error("the kiosk is empty, and offers what it did")
+		}
+		w.touch("lang.en")
+		home := w.at(session.Home).Scene
+		if home.Find("service.brand_new") == nil || home.Find("service.workplace_cert") != nil {
+			t.Errorf("offered: %+v", home)
+		}
+	})
+	visit(t, func(w *world) { // at an empty kiosk at once
+		fresh := *w.kiosk.Offered()
+		told := 0
+		w.kiosk.Changed = func() { told++ }
+		w.kiosk.Offer(&fresh)
+		w.wait(time.Millisecond)
+		if w.kiosk.Offered() != &fresh || told != 1 {
+			t.Errorf("offered %v, told %d times", w.kiosk.Offered() == &fresh, told)
+		}
 	})
 }

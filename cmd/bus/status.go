@@ -34,6 +34,10 @@ func (c statusCommand) Run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(w, "stations\t%d\n", st.Stations)
 	fmt.Fprintf(w, "faults set\t%d\n", len(st.Faults))
 	fmt.Fprintf(w, "chip evidence\t%s\n", evidence(st.Evidence))
+	fmt.Fprintf(w, "catalogue\t%d, %s\n", st.Catalogue.Version, st.Catalogue.Catalogue)
+	if st.Catalogue.Error != "" {
+		fmt.Fprintf(w, "\tnot the one that lies there: %s\n", st.Catalogue.Error)
+	}
 	return w.Flush()
 }
 

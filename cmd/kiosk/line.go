@@ -14,7 +14,7 @@ import (
 // openLine opens the outbox and the way to the bus.
 func (m *machine) openLine(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	l, err := line.Open(ctx, line.Options{
-		Config: cfg, Anchors: m.parts.Anchors, TrustKey: m.trustKey, Catalogue: m.parts.Kiosk.Catalogue.Version,
+		Config: cfg, Anchors: m.parts.Anchors, TrustKey: m.trustKey, Catalogue: m.parts.Kiosk.Catalogue,
 		Firmware: firmware(), Reader: m.parts.Reader, Printer: m.parts.Printer, Panel: m.parts.Panel, Missing: m.missing, Log: log,
 	})
 	if err != nil {
@@ -24,7 +24,7 @@ func (m *machine) openLine(ctx context.Context, cfg config.Config, log *slog.Log
 	m.closers = append(m.closers, l)
 	p, s := &m.parts, l.Wallet.Station()
 	m.doubts(cfg.State.Dir, log)
-	p.Changed = l.Changed
+	p.Changed, p.Kiosk.Catalogue = l.Changed, l.Catalogue()
 	p.Outbox, p.Tracker, p.Lookup, p.Line = l.Queue, l.Courier, l.Client, l.Client
 	p.Health, p.Clock, p.Means = l.Health, l.Now, m.means(p.Anchors)
 	p.Signer = device.Signer{

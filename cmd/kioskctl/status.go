@@ -39,7 +39,8 @@ func showStatus(out io.Writer, s health.Status) error {
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	q, r := s.Report.Queue, s.Report
 	line("station", "%s, %s", s.Station, map[bool]string{true: "nobody is there", false: "somebody is there"}[s.Vacant])
-	line("program", "%s, services %s, up %s", r.Firmware, r.Catalogue, time.Duration(r.Uptime)*time.Second)
+	line("program", "%s, up %s", r.Firmware, time.Duration(r.Uptime)*time.Second)
+	showCatalogue(line, s.Catalogue)
 	line("queue", "%d waiting, %d set aside, %d of %d MB, notes under a key in a %s", q.Depth, q.Parked, q.Bytes>>20, q.Bound>>20, q.Key)
 	for _, class := range slices.Sorted(maps.Keys(q.OldestS)) {
 		line("", "the oldest of class %s: %s", class, time.Duration(q.OldestS[class])*time.Second)
@@ -77,6 +78,20 @@ func showStatus(out io.Writer, s health.Status) error {
 		line(p.Name, "%s  %s", p.State, p.Cause)
 	}
 	return w.Flush()
+}
+
+func showCatalogue(line func(name, format string, args ...any), c health.Catalogue) {
+	taken := ""
+	if c.Manifest > 0 {
+		taken = fmt.Sprintf("; number %d of the bus's was the last taken", c.Manifest)
+	}
+	line("services", "%s, from the %s%s", c.Version, c.From, taken)
+	if c.Next != "" {
+		line("", "from the next visit on: %s", c.Next)
+	}
+	if c.Error != "" {
+		line("", "not taken: %s", c.Error)
+	}
 }
 
 func day(t time.Time) string {

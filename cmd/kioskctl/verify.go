@@ -30,7 +30,7 @@ type verifyCommand struct {
 	What    string `arg:"" help:"The text of a code, or a file: a page in PDF, a scan of one (PNG, JPEG), or a text with the code's. - reads a text from the standard input."`
 	Key     string `type:"existingfile" xor:"key" help:"The bus's public key of receipts, PEM ('bus key')."`
 	Dir     string `type:"existingdir" xor:"key" help:"Folder of an enrolled kiosk, whose bus is asked about."`
-	Revoked string `type:"existingfile" help:"The bus's signed list of what holds no longer ('bus revocations'). Without it that isn't checked."`
+	Revoked string `type:"existingfile" help:"The bus's signed list of what holds no longer ('bus revocations', or its answer to GET v1/revocations). Without it that isn't checked."`
 	JSON    bool   `name:"json" help:"Say it in JSON."`
 }
 
@@ -139,6 +139,12 @@ func (c verifyCommand) list(key *ecdsa.PublicKey) (*request.Revocations, error) 
 	b, err := os.ReadFile(c.Revoked)
 	if err != nil {
 		return nil, err
+	}
+	var answer struct {
+		List []byte `json:"list"`
+	}
+	if json.Unmarshal(b, &answer) == nil { // as the bus answers GET v1/revocations
+		b = answer.List
 	}
 	list, err := request.VerifyRevocations(b, key)
 	if err != nil {

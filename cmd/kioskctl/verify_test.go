@@ -147,6 +147,10 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	revokedList := bus.file("revoked.cose", signed)
+	answer, err := json.Marshal(map[string]any{"seq": 1, "list": signed})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, what, list string
 		want             judgement
@@ -158,6 +162,7 @@ func TestVerify(t *testing.T) {
 		{"a page with a byte changed", bus.file("bad.pdf", bytes.Replace(pdf, []byte("/MediaBox"), []byte("/MediaBoy"), 1)), "", altered},
 		{"a page with another employer in its code", changed, "", altered},
 		{"a revoked page", bus.file("taken.pdf", takenPDF), revokedList, revoked},
+		{"a revoked page by the bus's answer", taken, bus.file("revoked.json", answer), revoked},
 		{"a revoked page without the list", taken, "", genuine},
 		{"an expired page", old, revokedList, expired},
 		{"another's page", forged, "", unknown},

@@ -20,6 +20,7 @@ import (
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 	"kosk/cmd/kiosk/line"
+	"kosk/device/catalogue"
 	"kosk/device/config"
 	"kosk/device/identity"
 	"kosk/drivers/card/vcard"
@@ -248,8 +249,10 @@ func runLine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	anchors, err := identity.NewAnchors(identity.Bundle{Version: 3, Issued: time.Now(), Development: true, Anchors: pki.Bundle()})
 	ts.Check(err)
+	own, err := catalogue.Load()
+	ts.Check(err)
 	w.line, err = line.Open(context.Background(), line.Options{
-		Config: cfg, Anchors: anchors, Catalogue: "test", Firmware: "test", Log: slog.New(slog.DiscardHandler),
+		Config: cfg, Anchors: anchors, Catalogue: own, Firmware: "test", Log: slog.New(slog.DiscardHandler),
 	})
 	ts.Check(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -272,7 +275,9 @@ func runLine(ts *testscript.TestScript, neg bool, args []string) {
 // nobody is at the kiosk.
 type nobody struct{}
 
-func (nobody) Vacant() bool { return true }
+func (nobody) Vacant() bool                  { return true }
+func (nobody) Offer(*catalogue.Catalogue)    {}
+func (nobody) Offered() *catalogue.Catalogue { return &catalogue.Catalogue{Version: "test"} }
 
 // putRequests puts sealed requests of one stream, each of which builds on the one before.
 func putRequests(ts *testscript.TestScript, neg bool, args []string) {

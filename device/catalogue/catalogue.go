@@ -185,7 +185,7 @@ func (m *Means) check() error {
 	case m.ID == "":
 		return errors.New("its id is empty")
 	case rank(m.Level) <= 0:
-		return fmt.Errorf("no level %q", m.Level)
+		return unknown("level", string(m.Level))
 	case !m.Name.complete(), !m.Hint.complete():
 		return errWords
 	}
@@ -240,9 +240,17 @@ func Parse(doc string) (*Catalogue, error) {
 	if left := meta.Undecoded(); len(left) > 0 {
 		return nil, fmt.Errorf("catalogue: unknown key %s", left[0])
 	}
+	if err := c.checkAll(); err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	return &c, nil
+}
+
+// checkAll checks what is read, from whatever form.
+func (c *Catalogue) checkAll() error {
 	for i := range c.Services {
 		if err := c.check(&c.Services[i]); err != nil {
-			return nil, fmt.Errorf("catalogue: service %s: %w", c.Services[i].ID, err)
+			return fmt.Errorf("service %s: %w", c.Services[i].ID, err)
 		}
 	}
 	for i := range c.Means {
@@ -252,10 +260,10 @@ func Parse(doc string) (*Catalogue, error) {
 			err = errors.New("its id stands twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("catalogue: means %s: %w", m.ID, err)
+			return fmt.Errorf("means %s: %w", m.ID, err)
 		}
 	}
-	return &c, nil
+	return nil
 }
 
 func (c *Catalogue) check(s *Service) error {
@@ -266,7 +274,7 @@ func (c *Catalogue) check(s *Service) error {
 	case a == nil:
 		return fmt.Errorf("no agency %q", s.Agency)
 	case rank(s.Level) < 0:
-		return fmt.Errorf("no level %q", s.Level)
+		return unknown("level", string(s.Level))
 	case !a.Name.complete(), !s.Name.complete(), s.Lookup != "" && !s.Register.complete():
 		return fmt.Errorf("a name is missing")
 	case !s.Submit && s.Lookup == "":
@@ -300,7 +308,7 @@ func (c *Catalogue) check(s *Service) error {
 func (f *Field) check() error {
 	switch {
 	case f.Type != Choice && f.Type != IMEI:
-		return fmt.Errorf("no type %q", f.Type)
+		return unknown("type", string(f.Type))
 	case !f.Title.complete(), !f.Label.complete(), !f.Hint.complete():
 		return errWords
 	case f.Type == Choice && len(f.Options) == 0:
@@ -316,7 +324,7 @@ func (f *Field) check() error {
 
 func (d *Datum) check() error {
 	if d.Kind != "" && d.Kind != "name" && d.Kind != "date" {
-		return fmt.Errorf("no kind %q", d.Kind)
+		return unknown("kind", d.Kind)
 	}
 	if !d.Label.complete() {
 		return errWords
@@ -331,6 +339,12 @@ func (d *Datum) check() error {
 
 // errWords says that a phrase doesn't stand in all languages.
 var errWords = errors.New("words are missing")
+
+// ErrNewer says that a catalogue needs something that this program doesn't know.
+var ErrNewer = errors.New("not known to this program")
+
+// unknown says which word isn't known.
+func unknown(what, word string) error { return fmt.Errorf("no %s %q: %w", what, word, ErrNewer) }
 
 // Agency returns the agency with the id, or nil.
 func (c *Catalogue) Agency(id string) *Agency {

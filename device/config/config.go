@@ -10,11 +10,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"kosk/drivers/panel"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"kosk/drivers/panel"
 
 	"github.com/BurntSushi/toml"
 )

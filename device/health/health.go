@@ -91,6 +91,16 @@ type Status struct {
 	Reported    time.Time   `json:"reported,omitzero"` // when the bus last took a report
 	Rescue      string      `json:"rescue,omitempty"`  // what opening the queue had to do
 	TrustFrom   string      `json:"trust_from"`        // "bus" (hourly), or "file" where there is no trust key
+	Catalogue   Catalogue   `json:"catalogue"`
+}
+
+// A Catalogue is how it stands with what is offered.
+type Catalogue struct {
+	Version  string `json:"version"`            // that is offered
+	From     string `json:"from"`               // "bus", or "program" while that carries the newer one
+	Manifest uint64 `json:"manifest,omitempty"` // the bus's count, of the one that was taken last
+	Next     string `json:"next,omitempty"`     // offered from the next visit on
+	Error    string `json:"error,omitempty"`    // which one was not taken last, and why
 }
 
 // A Clock is how far the kiosk's time can be trusted.

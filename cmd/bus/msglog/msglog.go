@@ -27,7 +27,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"kosk/cmd/bus/seal"
+	"kosk/device/seal"
 )
 
 // The rules are: an entry is written before its answer leaves, so it survives

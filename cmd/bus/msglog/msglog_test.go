@@ -25,7 +25,7 @@ import (
 	"testing"
 	"time"
 
-	"kosk/cmd/bus/seal"
+	"kosk/device/seal"
 
 	"github.com/digitorus/timestamp"
 	"pgregory.net/rapid"

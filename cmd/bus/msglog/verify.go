@@ -14,7 +14,7 @@ import (
 
 	"github.com/digitorus/timestamp"
 
-	"kosk/cmd/bus/seal"
+	"kosk/device/seal"
 )
 
 // A Report is what Verify found when nothing is wrong.

@@ -54,10 +54,11 @@ var Name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.=-]{0,63}$`)
 
 // A Registry is the folder of one bus.
 type Registry struct {
-	dir       string
-	keys      *Keys
-	directory directoryCache
-	trust     trustCache
+	dir         string
+	keys        *Keys
+	directory   directoryCache
+	trust       trustCache
+	revokedList revokedCache
 }
 
 // A Station is a kiosk that the bus knows.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"kosk/cmd/bus/keep"
@@ -16,6 +17,10 @@ import (
 
 // listHolds is how long a list of revocations may be relied upon.
 const listHolds = 7 * 24 * time.Hour
+
+// listEvery is how often one is signed that says the same: whoever asks rarely has
+// six days then.
+const listEvery = 24 * time.Hour
 
 // A Revocation is one certificate that was taken back.
 type Revocation struct {
@@ -66,12 +71,50 @@ func (r *Registry) revocations() (d revocationsOnDisk, err error) {
 	return d, nil
 }
 
+// A RevocationList is a signed list, with what it says of itself.
+type RevocationList struct {
+	Signed     []byte // COSE_Sign1, see request.VerifyRevocations
+	Seq        uint64
+	NextUpdate time.Time
+}
+
+// revokedCache keeps the list that is being handed out.
+type revokedCache struct {
+	mu   sync.Mutex // guards all below
+	kept *RevocationList
+}
+
+// RevocationList is the list that everybody gets: a new one when something was
+// taken back, and once a day.
+func (r *Registry) RevocationList(now time.Time) (*RevocationList, error) {
+	c := &r.revokedList
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	disk, err := r.revocations()
+	if err != nil {
+		return nil, err
+	}
+	if c.kept != nil && c.kept.Seq == disk.Seq && now.Before(c.kept.NextUpdate.Add(listEvery-listHolds)) {
+		return c.kept, nil
+	}
+	b, err := r.sign(disk, now)
+	if err != nil {
+		return nil, err
+	}
+	c.kept = &RevocationList{Signed: b, Seq: disk.Seq, NextUpdate: now.Add(listHolds).UTC().Truncate(time.Second)}
+	return c.kept, nil
+}
+
 // Revocations is the list as verifiers take it along, signed, good for a week.
 func (r *Registry) Revocations(now time.Time) ([]byte, error) {
 	disk, err := r.revocations()
 	if err != nil {
 		return nil, err
 	}
+	return r.sign(disk, now)
+}
+
+func (r *Registry) sign(disk revocationsOnDisk, now time.Time) ([]byte, error) {
 	list := request.Revocations{Seq: disk.Seq, IssuedAt: now, NextUpdate: now.Add(listHolds)}
 	for _, v := range disk.All {
 		list.Revoke(v.Number)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"net/http"
 	"os"
@@ -18,10 +19,11 @@ import (
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
-	"kosk/cmd/bus/seal"
 	"kosk/cmd/bus/stats"
+	"kosk/device/catalogue"
 	"kosk/device/health"
 	"kosk/device/request"
+	"kosk/device/seal"
 )
 
 const subsystem = "/r1/AZ-TEST/GOV/10001/kiosk"
@@ -155,6 +157,7 @@ func TestStatusOfMany(t *testing.T) {
 		k.ask(http.MethodPut, path(d), k.seal(d))
 		k.ask(http.MethodGet, path(d)+"?wait=20", nil)
 	}
+	b.decides(3) // who waits for one hears of it before the list has it
 	var all, rest changeList
 	resp, v := k.ask(http.MethodGet, base+"/v1/submissions?since=0", nil)
 	decodeInto(t, v, &all)
@@ -222,7 +225,7 @@ func unseal(t *testing.T, k *kiosk, kind string, v map[string]any, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref := map[string]string{kindCatalogue: "Manifest", kindDelta: "Delta"}[kind]
+	ref := map[string]string{catalogue.KindManifest: "Manifest", catalogue.KindDelta: "Delta"}[kind]
 	var generic any
 	if err := json.Unmarshal(payload, &generic); err != nil {
 		t.Fatal(err)
@@ -235,7 +238,7 @@ func unseal(t *testing.T, k *kiosk, kind string, v map[string]any, into any) {
 	}
 }
 
-const smallCatalogue = `version = "2"
+const smallCatalogue = `version = "2026.12"
 [[agency]]
 id = "mcht"
 [agency.name]
@@ -248,8 +251,8 @@ func TestCatalogueAndItsDifferences(t *testing.T) {
 	dir := t.TempDir()
 	k := open(t, dir).station("KIOSK-001")
 	resp, v := k.ask(http.MethodGet, base+"/v1/catalogue", nil)
-	var first, second manifest
-	unseal(t, k, kindCatalogue, v, &first)
+	var first, second catalogue.Manifest
+	unseal(t, k, catalogue.KindManifest, v, &first)
 	if first.Version != 1 || len(first.Services) < 2 || first.Catalogue == "" {
 		t.Fatalf("%+v", first)
 	}
@@ -261,13 +264,13 @@ func TestCatalogueAndItsDifferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp, v = k.ask(http.MethodGet, base+"/v1/catalogue", nil, "If-None-Match", tag)
-	unseal(t, k, kindCatalogue, v, &second)
+	unseal(t, k, catalogue.KindManifest, v, &second)
 	if second.Version != 2 || len(second.Services) != 0 || resp.Header.Get("ETag") == tag {
 		t.Fatalf("%+v", second)
 	}
-	var d delta
+	var d catalogue.Delta
 	_, v = k.ask(http.MethodGet, base+"/v1/catalogue/delta?from=1", nil)
-	unseal(t, k, kindDelta, v, &d)
+	unseal(t, k, catalogue.KindDelta, v, &d)
 	if d.From != 1 || d.To != 2 || len(d.Removed.Services) != len(first.Services) || len(d.Set.Agencies) != 1 || len(d.Order.Agencies) != 1 {
 		t.Errorf("%+v", d)
 	}
@@ -280,8 +283,147 @@ func TestCatalogueAndItsDifferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, v = k.ask(http.MethodGet, base+"/v1/catalogue", nil)
-	if unseal(t, k, kindCatalogue, v, &second); second.Version != 2 {
+	if unseal(t, k, catalogue.KindManifest, v, &second); second.Version != 2 {
 		t.Errorf("a broken file gives version %d", second.Version)
+	}
+}
+
+// A kiosk that applies a difference has what it would have got whole; and what
+// isn't newer is not published.
+func TestADifferenceLeadsToTheWhole(t *testing.T) {
+	dir := t.TempDir()
+	k := open(t, dir).station("KIOSK-001")
+	key := k.Registry.Keys().Receipt
+	_, v := k.ask(http.MethodGet, base+"/v1/catalogue", nil)
+	first, err := catalogue.OpenManifest(rejoined(t, v), &key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := SetCatalogue(dir, []byte(smallCatalogue), key); err != nil || m.Version != 2 {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	_, v = k.ask(http.MethodGet, base+"/v1/catalogue", nil)
+	whole := rejoined(t, v)
+	resp, v := k.ask(http.MethodGet, base+"/v1/catalogue/delta?from=1", nil)
+	got, m, err := catalogue.Apply(first, rejoined(t, v), &key.PublicKey)
+	if err != nil || !bytes.Equal(got, whole) || m.Version != 2 {
+		t.Fatalf("%v\n%s\n%s", err, got, whole)
+	}
+	if resp, _ := k.ask(http.MethodGet, base+"/v1/catalogue/delta?from=1", nil, "If-None-Match", resp.Header.Get("ETag")); resp.StatusCode != http.StatusNotModified {
+		t.Errorf("the difference again: %s", resp.Status)
+	}
+	for what, doc := range map[string]string{
+		"other words under the same version": strings.Replace(smallCatalogue, `"c"`, `"d"`, 1),
+		"an older version":                   strings.Replace(smallCatalogue, "2026.12", "2026.11.9", 1),
+	} {
+		if _, err := SetCatalogue(dir, []byte(doc), key); !errors.Is(err, catalogue.ErrRollback) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, CatalogueFile), []byte(doc), 0o600); err != nil { // not by the command
+			t.Fatal(err)
+		}
+		if _, v = k.ask(http.MethodGet, base+"/v1/catalogue", nil); !bytes.Equal(rejoined(t, v), whole) {
+			t.Errorf("%s was published", what)
+		}
+	}
+	if n := strings.Count(k.log.String(), "catalogue not taken"); n != 2 {
+		t.Errorf("said %d times, want once each", n)
+	}
+	if err := k.stop(); err != nil {
+		t.Fatal(err)
+	}
+	k.bench = open(t, dir) // what lies there is refused still, and keeps nobody from starting
+	if _, v = k.ask(http.MethodGet, base+"/v1/catalogue", nil); !bytes.Equal(rejoined(t, v), whole) {
+		t.Error("after a restart there is another one")
+	}
+}
+
+// rejoined are the bytes that ask has parsed.
+func rejoined(t *testing.T, v map[string]any) []byte {
+	t.Helper()
+	var sealed struct {
+		Payload   string `json:"payload"`
+		Protected string `json:"protected"`
+		Signature string `json:"signature"`
+	}
+	decodeInto(t, v, &sealed)
+	b, err := json.Marshal(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A bus that published before there were formats publishes the same file anew.
+func TestAManifestOfBeforeThereWereFormats(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"catalogue/1.json": `{"version":1,"issued":"2026-11-22T06:00:00Z","catalogue_version":"2026.12","agencies":[],"services":[]}`,
+		CatalogueFile:      smallCatalogue,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := open(t, dir).Status()
+	if err != nil || st.Catalogue != (Published{Version: 2, Catalogue: "2026.12"}) {
+		t.Errorf("%+v, %v", st.Catalogue, err)
+	}
+}
+
+// The catalogue is a right like every other.
+func TestWhoMayNotTakeTheCatalogueGetsNone(t *testing.T) {
+	b := open(t, t.TempDir())
+	k, other := b.station("KIOSK-001"), b.station("KIOSK-002")
+	_, err := b.Registry.Change(func(d *registry.Directory) error {
+		d.Rights = []registry.Right{{Client: "GOV/10001/KIOSK-001", Service: "GOV/10001/kiosk/intake", Method: "GET", Path: "/v1/catalogue/**"}}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/v1/catalogue", "/v1/catalogue/delta?from=1"} {
+		if resp, _ := k.ask(http.MethodGet, base+path, nil); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s with the right: %s", path, resp.Status)
+		}
+		if resp, _ := other.ask(http.MethodGet, base+path, nil); resp.Header.Get("X-Road-Error") != "server.serverproxy.access_denied" {
+			t.Errorf("%s without it: %s", path, resp.Status)
+		}
+	}
+}
+
+func TestTheListOfRevocations(t *testing.T) {
+	k := open(t, t.TempDir()).station("KIOSK-001")
+	read := func(v map[string]any) request.Revocations {
+		t.Helper()
+		list, err := request.VerifyRevocations(unbase64(t, v["list"]), &k.Registry.Keys().Receipt.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	resp, v := k.ask(http.MethodGet, base+"/v1/revocations", nil)
+	tag := resp.Header.Get("ETag")
+	if list := read(v); list.Len() != 0 || list.Revoked("12345678903") || tag == "" {
+		t.Errorf("%+v, tag %s", list, tag)
+	}
+	if resp, _ := k.ask(http.MethodGet, base+"/v1/revocations", nil, "If-None-Match", tag); resp.StatusCode != http.StatusNotModified {
+		t.Errorf("again: %s", resp.Status)
+	}
+	if err := k.Registry.Revoke("12345678903", "issued in error", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	_, v = k.ask(http.MethodGet, base+"/v1/revocations", nil, "If-None-Match", tag)
+	if list := read(v); list.Seq != 1 || !list.Revoked("12345678903") || list.Revoked("2") {
+		t.Errorf("%+v", list)
+	}
+	later, err := k.Registry.RevocationList(time.Now().Add(25 * time.Hour))
+	if err != nil || later.Seq != 1 || time.Until(later.NextUpdate) < 7*24*time.Hour {
+		t.Errorf("a day later: %+v, %v", later, err)
 	}
 }
 

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"bytes"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,26 +12,28 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"kosk/cmd/bus/seal"
+	"kosk/cmd/bus/keep"
 	"kosk/device/catalogue"
 )
 
-// The manifest of services that stations take from the bus. The rules are:
+// The manifest of services that stations take from the bus, see
+// device/catalogue/manifest.go for its form. The rules are:
 //
 //   - Its version counts up by one with every change and never goes back; whoever
 //     has a version refuses a lower one.
-//   - Each version is kept as a file, so that there is a difference to any of them.
-//   - It is sealed (see seal) with the bus's receipt key, under the kind
-//     "kosk-catalogue"; a difference is under "kosk-catalogue-delta".
-const (
-	kindCatalogue = "kosk-catalogue"
-	kindDelta     = "kosk-catalogue-delta"
-)
+//   - The operator's catalogue is published only under a version of its own that is
+//     higher than the last: requests and consents name it.
+//   - Each version is kept as a file, so that there is a difference to any of them,
+//     and a request is judged by the catalogue that the person saw.
+//   - It is sealed with the bus's receipt key, which every kiosk has from its
+//     enrolment.
+//   - A catalogue that can't be published leaves the last in force.
 
 // CatalogueFile is the operator's catalogue in the bus's folder; without it the
 // one that the program carries is served.
@@ -39,87 +41,144 @@ const CatalogueFile = "catalogue.toml"
 
 const reasonUnknownCatalogue = "unknown_catalogue_version"
 
-// An item is an agency or a service in the words of its TOML, with an id.
-type item = map[string]any
-
-// A manifest is all that is offered. Items are in order.
-type manifest struct {
-	Version   uint64    `json:"version"`
-	Issued    time.Time `json:"issued"`
-	Catalogue string    `json:"catalogue_version"` // as requests name it
-	Agencies  []item    `json:"agencies"`
-	Services  []item    `json:"services"`
+// A sealed answer and its ETag, which is that of the bytes: always the same for
+// the same content.
+type sealedAnswer struct {
+	bytes []byte
+	tag   string
 }
 
-// A delta leads from one version to another.
-type delta struct {
-	From      uint64    `json:"from"`
-	To        uint64    `json:"to"`
-	Issued    time.Time `json:"issued"`
-	Catalogue string    `json:"catalogue_version"`
-	Set       kinds     `json:"set"` // new, or other than before
-	Removed   ids       `json:"removed"`
-	Order     ids       `json:"order"` // of all, after it
+func tagged(b []byte) *sealedAnswer {
+	sum := sha256.Sum256(b)
+	return &sealedAnswer{b, hex.EncodeToString(sum[:])}
 }
 
-type kinds struct {
-	Agencies []item `json:"agencies"`
-	Services []item `json:"services"`
+// An edition is a manifest, ready to be handed out.
+type edition struct {
+	*catalogue.Manifest
+	whole *sealedAnswer
 }
 
-type ids struct {
-	Agencies []string `json:"agencies"`
-	Services []string `json:"services"`
-}
+// maxDeltas is how many differences are kept ready.
+const maxDeltas = 64
 
 // A shelf keeps all versions of the manifest.
 type shelf struct {
 	dir string // of the bus
+	key *ecdsa.PrivateKey
 
-	mu   sync.Mutex // guards all below
-	mod  time.Time  // of the file that kept was made from; zero: the program's own
-	kept *manifest
+	mu     sync.Mutex // guards all below
+	mod    time.Time  // of the file that was last looked at; zero: there was none
+	looked bool
+	kept   *edition
+	err    error                    // why kept isn't what lies there
+	deltas map[uint64]*sealedAnswer // to kept
+	rules  map[string]demands       // by the catalogue's own version, see recall
+	own    string                   // version of the program's own
 }
 
+// demands are what services ask of who requests them.
+type demands map[catalogue.ServiceID]demand
+
+type demand struct {
+	Level catalogue.Level
+	Sign  bool
+}
+
+func (sh *shelf) folder() string { return filepath.Join(sh.dir, "catalogue") }
+
 func (sh *shelf) path(version uint64) string {
-	return filepath.Join(sh.dir, "catalogue", strconv.FormatUint(version, 10)+".json")
+	return filepath.Join(sh.folder(), strconv.FormatUint(version, 10)+".json")
 }
 
 // current is the manifest as it stands, with a new version when the operator has
-// put another catalogue there.
-func (sh *shelf) current() (*manifest, error) {
+// put another catalogue there. With an error it is the last one that was good, or
+// nil when there is none. changed says that it was looked at anew.
+func (sh *shelf) current() (now *edition, changed bool, err error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	info, err := os.Stat(filepath.Join(sh.dir, CatalogueFile))
 	mod := time.Time{}
-	if err == nil {
+	if info, err := os.Stat(filepath.Join(sh.dir, CatalogueFile)); err == nil {
 		mod = info.ModTime()
 	}
-	if sh.kept != nil && mod.Equal(sh.mod) {
-		return sh.kept, nil
+	if sh.looked && mod.Equal(sh.mod) {
+		return sh.kept, false, sh.err
 	}
-	m, err := sh.renew(!mod.IsZero())
-	if err != nil {
-		return sh.kept, fmt.Errorf("catalogue: %w", err)
+	sh.mod, sh.looked = mod, true
+	ed, err := sh.renew(!mod.IsZero())
+	if sh.err = err; err != nil {
+		sh.err = fmt.Errorf("catalogue: %w", err)
 	}
-	sh.kept, sh.mod = m, mod
-	return m, nil
+	if ed != nil {
+		sh.kept, sh.deltas = ed, map[uint64]*sealedAnswer{}
+		sh.rules[ed.Catalogue] = demandsOf(ed.Manifest)
+	}
+	return sh.kept, true, sh.err
 }
 
 // renew reads the catalogue, and keeps a further version unless it is the last.
-func (sh *shelf) renew(own bool) (*manifest, error) {
-	c, err := sh.read(own)
+// With an error it returns the last.
+func (sh *shelf) renew(own bool) (*edition, error) {
+	last, err := sh.last()
 	if err != nil {
 		return nil, err
 	}
-	fresh := &manifest{Issued: time.Now().UTC().Truncate(time.Second), Catalogue: c.Version}
-	if fresh.Agencies, err = items(c.Agencies); err != nil {
+	fresh, err := sh.fresh(own, last)
+	if err != nil && last == nil {
 		return nil, err
 	}
-	if fresh.Services, err = items(c.Services); err != nil {
+	if err != nil {
+		ed, again := sh.seal(last)
+		return ed, errors.Join(err, again)
+	}
+	if fresh == last {
+		return sh.seal(last)
+	}
+	ed, err := sh.seal(fresh)
+	if err != nil {
 		return nil, err
 	}
-	last, err := sh.last()
+	b, err := json.Marshal(fresh)
+	if err == nil {
+		err = os.MkdirAll(sh.folder(), 0o700)
+	}
+	if err == nil {
+		err = keep.File(sh.path(fresh.Version), b) // it must never be given to another content
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ed, nil
+}
+
+// fresh is what lies there as the next version, or the last if it is that.
+func (sh *shelf) fresh(own bool, last *catalogue.Manifest) (*catalogue.Manifest, error) {
+	c, err := catalogue.Load()
+	if own {
+		c, err = readCatalogue(filepath.Join(sh.dir, CatalogueFile))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return next(c, last, !own)
+}
+
+func readCatalogue(path string) (*catalogue.Catalogue, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return catalogue.Parse(string(b))
+}
+
+// next is a catalogue as the version that follows last, or last itself if that is
+// what it holds. same says that it may change without another version of its own,
+// as the program's does while it is being written.
+func next(c *catalogue.Catalogue, last *catalogue.Manifest, same bool) (*catalogue.Manifest, error) {
+	if err := c.Offerable(); err != nil {
+		return nil, err
+	}
+	fresh, err := c.Manifest()
 	if err != nil {
 		return nil, err
 	}
@@ -128,176 +187,164 @@ func (sh *shelf) renew(own bool) (*manifest, error) {
 		if reflect.DeepEqual(last, fresh) {
 			return last, nil
 		}
-		fresh.Issued = time.Now().UTC().Truncate(time.Second)
+		order := catalogue.Compare(fresh.Catalogue, last.Catalogue)
+		same = same || last.Format == 0 // of before there were formats: nobody has taken it
+		if order < 0 || order == 0 && !same {
+			return nil, fmt.Errorf("%w: its version is %s, and that of the last %s: give it a higher one", catalogue.ErrRollback, fresh.Catalogue, last.Catalogue)
+		}
 	}
 	fresh.Version++
-	b, err := json.Marshal(fresh)
+	fresh.Issued = time.Now().UTC().Truncate(time.Second)
+	return fresh, nil
+}
+
+func (sh *shelf) seal(m *catalogue.Manifest) (*edition, error) {
+	b, err := m.Seal(sh.key)
 	if err != nil {
 		return nil, err
 	}
-	return fresh, sh.keep(fresh.Version, b)
-}
-
-func (sh *shelf) read(own bool) (*catalogue.Catalogue, error) {
-	if !own {
-		return catalogue.Load()
-	}
-	b, err := os.ReadFile(filepath.Join(sh.dir, CatalogueFile))
-	if err != nil {
-		return nil, err
-	}
-	return catalogue.Parse(string(b))
-}
-
-// keep writes a version, synced: it must never be given to another content.
-func (sh *shelf) keep(version uint64, b []byte) error {
-	if err := os.MkdirAll(filepath.Join(sh.dir, "catalogue"), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(sh.path(version)+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(sh.path(version)+".new", sh.path(version))
+	return &edition{m, tagged(b)}, nil
 }
 
 // last is the newest version that is kept, or nil.
-func (sh *shelf) last() (*manifest, error) {
-	entries, err := os.ReadDir(filepath.Join(sh.dir, "catalogue"))
+func (sh *shelf) last() (*catalogue.Manifest, error) {
+	all, err := sh.versions()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return sh.version(slices.Max(all))
+}
+
+// versions are those that are kept, in no order.
+func (sh *shelf) versions() (all []uint64, err error) {
+	entries, err := os.ReadDir(sh.folder())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	newest := uint64(0)
 	for _, e := range entries {
 		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok {
-			if n, err := strconv.ParseUint(name, 10, 64); err == nil {
-				newest = max(newest, n)
+			if n, err := strconv.ParseUint(name, 10, 64); err == nil && n > 0 {
+				all = append(all, n)
 			}
 		}
 	}
-	if newest == 0 {
-		return nil, nil
-	}
-	return sh.version(newest)
+	return all, err
 }
 
 // version reads one that is kept; fs.ErrNotExist when it isn't.
-func (sh *shelf) version(n uint64) (*manifest, error) {
+func (sh *shelf) version(n uint64) (*catalogue.Manifest, error) {
 	b, err := os.ReadFile(sh.path(n))
 	if err != nil {
 		return nil, err
 	}
-	var m manifest
+	var m catalogue.Manifest
 	if err := json.Unmarshal(b, &m); err != nil || m.Version != n {
 		return nil, fmt.Errorf("version %d: damaged file", n)
 	}
 	return &m, nil
 }
 
-// items writes values with their keys in small letters, as TOML has them, and
-// leaves out what is empty.
-func items(list any) ([]item, error) {
-	b, err := json.Marshal(list)
+// delta is the difference from a version to the current one.
+func (sh *shelf) delta(n uint64, now *edition) (*sealedAnswer, error) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if a, ok := sh.deltas[n]; ok && sh.kept == now {
+		return a, nil
+	}
+	from, err := sh.version(n)
 	if err != nil {
 		return nil, err
 	}
-	var all []item
-	d := json.NewDecoder(bytes.NewReader(b))
-	if err := d.Decode(&all); err != nil {
+	d, err := catalogue.Between(from, now.Manifest, now.whole.bytes)
+	if err != nil {
 		return nil, err
 	}
-	out := []item{}
-	for _, it := range all {
-		out = append(out, lower(it).(item))
+	b, err := d.Seal(sh.key)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	if sh.kept == now && len(sh.deltas) < maxDeltas {
+		sh.deltas[n] = tagged(b)
+	}
+	return tagged(b), nil
 }
 
-func lower(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		small := item{}
-		for k, x := range v {
-			if x = lower(x); x != nil && x != "" && x != false && x != 0.0 {
-				small[strings.ToLower(k)] = x
-			}
-		}
-		if len(small) == 0 {
-			return nil
-		}
-		return small
-	case []any:
-		for i := range v {
-			v[i] = lower(v[i])
-		}
-		if len(v) == 0 {
-			return nil
-		}
-		return v
+// recall reads what services asked for under every version that is kept: kiosks
+// that were offline for long still send requests made under them. An error says
+// which can't be read; the others are.
+func (sh *shelf) recall() error {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	own, err := catalogue.Load()
+	if err != nil {
+		return err
 	}
-	return v
+	carried, err := own.Manifest()
+	if err != nil {
+		return err
+	}
+	sh.own, sh.rules = own.Version, map[string]demands{own.Version: demandsOf(carried)}
+	all, err := sh.versions()
+	slices.Sort(all) // the same version of its own may stand twice: the later counts
+	for _, n := range all {
+		m, problem := sh.version(n)
+		if err = errors.Join(err, problem); problem == nil {
+			sh.rules[m.Catalogue] = demandsOf(m)
+		}
+	}
+	return err
 }
 
-// between is the way from one version to another.
-func between(from, to *manifest) delta {
-	d := delta{From: from.Version, To: to.Version, Issued: to.Issued, Catalogue: to.Catalogue}
-	d.Set.Agencies, d.Removed.Agencies, d.Order.Agencies = differ(from.Agencies, to.Agencies)
-	d.Set.Services, d.Removed.Services, d.Order.Services = differ(from.Services, to.Services)
-	return d
+func demandsOf(m *catalogue.Manifest) demands {
+	all := demands{}
+	for _, it := range m.Services {
+		id, _ := it["id"].(string)
+		level, _ := it["level"].(string)
+		sign, _ := it["sign"].(bool)
+		all[catalogue.ServiceID(id)] = demand{catalogue.Level(level), sign}
+	}
+	return all
 }
 
-func differ(from, to []item) (set []item, removed, order []string) {
-	set, removed, order = []item{}, []string{}, []string{}
-	before := map[string]item{}
-	for _, it := range from {
-		before[idOf(it)] = it
-	}
-	for _, it := range to {
-		id := idOf(it)
-		order = append(order, id)
-		if !reflect.DeepEqual(before[id], it) {
-			set = append(set, it)
-		}
-		delete(before, id)
-	}
-	for _, it := range from {
-		if _, gone := before[idOf(it)]; gone {
-			removed = append(removed, idOf(it))
+// demanded is what a service asks for: by the version of the catalogue that the
+// request names, else by the current one, else by the program's own.
+func (s *Server) demanded(version string, id catalogue.ServiceID) (d demand, ok bool) {
+	now := s.offered()
+	s.shelf.mu.Lock()
+	defer s.shelf.mu.Unlock()
+	for _, v := range []string{version, now.Catalogue, s.shelf.own} {
+		if d, ok = s.shelf.rules[v][id]; ok {
+			break
 		}
 	}
-	return set, removed, order
+	return d, ok
 }
 
-func idOf(it item) string { return fmt.Sprint(it["id"]) }
+// offered is what is published now: without anything the bus doesn't start. Why a
+// newer one isn't in force is said once.
+func (s *Server) offered() *edition {
+	now, changed, err := s.shelf.current()
+	if changed && err != nil {
+		s.Log.Error("catalogue not taken", "err", err)
+	}
+	return now
+}
 
 // catalogue hands out the whole manifest.
 func (s *Server) catalogue(m *message, _ string) {
-	now, ok := s.manifest(m)
-	if ok {
-		s.writeSealed(m, kindCatalogue, now)
-	}
+	now := s.offered()
+	writeTagged(m, now.whole.tag, now.whole.bytes)
 }
 
 // catalogueDelta hands out the difference from a version that a station has.
 func (s *Server) catalogueDelta(m *message, _ string) {
-	now, ok := s.manifest(m)
-	if !ok {
-		return
-	}
 	n, err := parseSeq(m.req.URL.Query().Get("from"))
 	if err != nil || n == 0 {
 		writeReason(m, http.StatusBadRequest, reasonUnknownCatalogue)
 		return
 	}
-	from, err := s.shelf.version(n)
-	if errors.Is(err, fs.ErrNotExist) {
+	a, err := s.shelf.delta(n, s.offered())
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, catalogue.ErrManifest) { // not kept, or longer than it may be
 		writeReason(m, http.StatusNotFound, reasonUnknownCatalogue)
 		return
 	}
@@ -306,34 +353,39 @@ func (s *Server) catalogueDelta(m *message, _ string) {
 		s.xroadError(m, http.StatusInternalServerError, errInternal, "catalogue")
 		return
 	}
-	s.writeSealed(m, kindDelta, between(from, now))
+	writeTagged(m, a.tag, a.bytes)
 }
 
-// manifest is the current one; a catalogue that can't be read leaves the last.
-func (s *Server) manifest(m *message) (*manifest, bool) {
-	now, err := s.shelf.current()
+// SetCatalogue lays an operator's catalogue, in TOML, into a bus's folder: a bus
+// that serves from there publishes it with the next call. It returns what that
+// will be. The version in the text must be higher than the last one's, see
+// catalogue.ErrRollback; the same text again changes nothing.
+func SetCatalogue(dir string, doc []byte, key *ecdsa.PrivateKey) (*catalogue.Manifest, error) {
+	c, err := catalogue.Parse(string(doc))
 	if err != nil {
-		s.Log.Error("catalogue failed", "err", err)
+		return nil, err
 	}
-	if now == nil {
-		s.xroadError(m, http.StatusInternalServerError, errInternal, "catalogue")
+	sh := &shelf{dir: dir, key: key}
+	last, err := sh.last()
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
 	}
-	return now, now != nil
+	m, err := next(c, last, false)
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	if _, err := sh.seal(m); err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	return m, keep.File(filepath.Join(dir, CatalogueFile), doc)
 }
 
-// writeSealed seals a value with the receipt key. The ETag is that of the bytes,
-// which are always the same for the same value.
-func (s *Server) writeSealed(m *message, kind string, v any) {
-	payload, err := json.Marshal(v)
-	var sealed []byte
-	if err == nil {
-		sealed, err = seal.Sign(kind, payload, s.Registry.Keys().Receipt)
-	}
+// LastCatalogue is the newest manifest that a bus has published from its folder,
+// or nil.
+func LastCatalogue(dir string) (*catalogue.Manifest, error) {
+	m, err := (&shelf{dir: dir}).last()
 	if err != nil {
-		s.Log.Error("sealing failed", "err", err)
-		s.xroadError(m, http.StatusInternalServerError, errInternal, "sealing")
-		return
+		return nil, fmt.Errorf("catalogue: %w", err)
 	}
-	sum := sha256.Sum256(sealed)
-	writeTagged(m, hex.EncodeToString(sum[:]), sealed)
+	return m, nil
 }

@@ -29,6 +29,23 @@ type Status struct {
 	Stations   int        `json:"stations"`
 	Faults     []Fault    `json:"faults"`
 	Evidence   TrustState `json:"evidence"` // whether chips are checked, and against what
+	Catalogue  Published  `json:"catalogue"`
+}
+
+// Published is the catalogue that kiosks get.
+type Published struct {
+	Version   uint64 `json:"version"`
+	Catalogue string `json:"catalogue_version"`
+	Error     string `json:"error,omitempty"` // why it isn't the one that lies there
+}
+
+func (s *Server) published() Published {
+	now := s.offered()
+	p := Published{Version: now.Version, Catalogue: now.Catalogue}
+	if _, _, err := s.shelf.current(); err != nil {
+		p.Error = err.Error()
+	}
+	return p
 }
 
 // Status is how the bus stands now.
@@ -40,7 +57,7 @@ func (s *Server) Status() (Status, error) {
 	return Status{
 		Since: s.since, Accepted: s.accepted.Load(), Effects: s.effects.Load(), Duplicates: s.duplicates.Load(),
 		Refused: s.refused.Load(), Lookups: s.lookups.Load(), Stations: len(stations), Faults: s.faults.list(),
-		Evidence: s.trustState(),
+		Evidence: s.trustState(), Catalogue: s.published(),
 	}, nil
 }
 

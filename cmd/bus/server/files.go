@@ -43,7 +43,7 @@ func (s *Server) openFiles() (err error) {
 	if s.tellings, err = openTellings(filepath.Join(dir, telemetryFolder)); err != nil {
 		return err
 	}
-	if _, err = s.shelf.current(); err != nil {
+	if err := s.openCatalogue(); err != nil {
 		return err
 	}
 	if s.facts, err = registry.ReadFacts(); err != nil {
@@ -63,6 +63,19 @@ func (s *Server) openFiles() (err error) {
 		s.Log.Warn("torn tail of message log cut", "bytes", n)
 	}
 	return s.tellState()
+}
+
+// openCatalogue has something to publish, or ends the start.
+func (s *Server) openCatalogue() error {
+	if err := s.shelf.recall(); err != nil {
+		s.Log.Warn("former catalogues can't be read", "err", err)
+	}
+	if now, _, err := s.shelf.current(); now == nil {
+		return err
+	} else if err != nil {
+		s.Log.Error("catalogue not taken", "err", err)
+	}
+	return nil
 }
 
 // tellState says at the start what this bus does not do.
@@ -132,13 +145,9 @@ func (s *Server) countedAs(purpose string) (agency, service string) {
 	if a := s.facts.AgencyOf(purpose); a != "" {
 		return a, purpose
 	}
-	m, err := s.shelf.current()
-	if m == nil || err != nil {
-		return "", ""
-	}
-	for _, svc := range m.Services {
+	for _, svc := range s.offered().Services {
 		if svc["lookup"] == purpose && svc["submit"] == nil {
-			return fmt.Sprint(svc["agency"]), idOf(svc)
+			return fmt.Sprint(svc["agency"]), fmt.Sprint(svc["id"])
 		}
 	}
 	return "", ""

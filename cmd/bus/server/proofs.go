@@ -19,7 +19,8 @@ var errProof = errors.New("request doesn't prove whose it is")
 
 // checkProofs says whether the citizen logged in and signed as the service's
 // level asks for. A kiosk's word for it is not taken: the signatures are checked,
-// over the very bytes that came. Without a trust bundle nothing can be, and isn't.
+// over the very bytes that came. The level is that of the catalogue which the person
+// saw: a kiosk may have been offline since. Without a trust bundle nothing can be, and isn't.
 func (s *Server) checkProofs(d request.Draft) error {
 	trust, err := s.Registry.Trust()
 	if errors.Is(err, registry.ErrNoTrust) {
@@ -28,12 +29,8 @@ func (s *Server) checkProofs(d request.Draft) error {
 	if err != nil {
 		return err
 	}
-	offer, err := catalogue.Load()
-	if err != nil {
-		return err
-	}
-	service := offer.Service(catalogue.ServiceID(d.Service))
-	if service == nil {
+	service, ok := s.demanded(d.CatalogueVersion, catalogue.ServiceID(d.Service))
+	if !ok {
 		return nil // the agency knows better what there is
 	}
 	at := time.Now()

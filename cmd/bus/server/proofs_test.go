@@ -2,11 +2,13 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
 	"kosk/cmd/bus/agency"
+	"kosk/device/catalogue"
 	"kosk/device/identity"
 	"kosk/device/request"
 )
@@ -89,5 +91,78 @@ func TestRequestsProveWhoseTheyAre(t *testing.T) {
 				t.Errorf("%d %v", resp.StatusCode, v)
 			}
 		})
+	}
+}
+
+// unsigned is a catalogue in which the certificate of employment needs no login.
+const unsigned = `version = "%s"
+[[agency]]
+id = "mlspp"
+name = { az = "a", ru = "b", en = "c" }
+[[service]]
+id = "workplace_cert"
+agency = "mlspp"
+level = "%s"
+submit = true
+ttl = 30
+wait = 8
+name = { az = "a", ru = "b", en = "c" }
+[[service.fields]]
+id = "purpose"
+type = "choice"
+title = { az = "a", ru = "b", en = "c" }
+label = { az = "a", ru = "b", en = "c" }
+hint = { az = "a", ru = "b", en = "c" }
+options = [ { id = "bank", name = { az = "a", ru = "b", en = "c" } } ]
+[[means]]
+id = "imza"
+level = "holder_verified"
+name = { az = "a", ru = "b", en = "c" }
+hint = { az = "a", ru = "b", en = "c" }
+`
+
+// A request is held to the catalogue that its person saw, for as long as there are
+// kiosks that show it; one that names none of ours to the one in force.
+func TestARequestIsHeldToItsOwnCatalogue(t *testing.T) {
+	b := trusting(t)
+	k := b.station("K-1")
+	key := b.Registry.Keys().Receipt
+	taken := func(version string) bool {
+		t.Helper()
+		d := draftOf(k, 0)
+		d.CatalogueVersion = version
+		resp, v := k.ask(http.MethodPut, path(d), k.seal(d))
+		if resp.StatusCode != http.StatusCreated && v["reason"] != reasonBadProof {
+			t.Fatalf("%d %v", resp.StatusCode, v)
+		}
+		return resp.StatusCode == http.StatusCreated
+	}
+	publish := func(version string, level catalogue.Level) {
+		t.Helper()
+		if _, err := SetCatalogue(b.Registry.Dir(), fmt.Appendf(nil, unsigned, version, level), key); err != nil {
+			t.Fatal(err)
+		}
+		if now, _, err := b.shelf.current(); err != nil || now.Catalogue != version {
+			t.Fatalf("%v", err)
+		}
+	}
+	own, err := catalogue.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish("2027.1", catalogue.Read)
+	if taken(own.Version) || !taken("2027.1") || !taken("unheard of") {
+		t.Error("while the new one is in force")
+	}
+	publish("2027.2", catalogue.HolderVerified)
+	if !taken("2027.1") || taken("2027.2") || taken("unheard of") {
+		t.Error("after it")
+	}
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	k.bench = open(t, b.Registry.Dir())
+	if !taken("2027.1") || taken("2027.2") || taken(own.Version) {
+		t.Error("after a restart")
 	}
 }

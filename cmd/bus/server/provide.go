@@ -53,7 +53,7 @@ type standing struct {
 
 // Version of the intake's description; its first number stands in every path. See
 // README.md for when it changes.
-const Version = "1.1.0"
+const Version = "1.2.0"
 
 // A route is one call of the intake.
 type route struct {
@@ -72,6 +72,7 @@ func routes() []route {
 		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/catalogue"}, "catalogue", (*Server).catalogue},
 		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/catalogue/delta"}, "catalogue delta", (*Server).catalogueDelta},
 		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/trust"}, "trust", (*Server).trust},
+		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/revocations"}, "revocations", (*Server).revocations},
 		{registry.Endpoint{Method: http.MethodPost, Path: "/v1/telemetry"}, "telemetry", (*Server).telemetry},
 		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/time"}, "time", (*Server).time},
 		{registry.Endpoint{Method: http.MethodGet, Path: "/v1/keys"}, "keys", (*Server).publicKeys},
@@ -251,7 +252,7 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 	s.accepted.Add(1)
 	m.used, m.entry = created, e.Seq
 	s.changes.submitted(m.station, m.id, e.Seq)
-	s.work.add(m.id)
+	s.work.addOpen(m.id, draft)
 	return e, created, true
 }
 

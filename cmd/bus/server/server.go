@@ -107,7 +107,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		submitting: make(chan struct{}, maxSubmitting), failed: make(chan error, 1),
 		inFlight: map[string]bool{}, conns: map[net.Conn]struct{}{}, lastSeen: map[string]time.Time{},
 		accesses: &accesses{all: map[string]looks{}}, changes: newChanges(), pace: newPace(c.Rate),
-		shelf: &shelf{dir: c.Registry.Dir()},
+		shelf: &shelf{dir: c.Registry.Dir(), key: c.Registry.Keys().Receipt},
 	}
 	if s.Spans == nil {
 		s.Spans = noSpans{}

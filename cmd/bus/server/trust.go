@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -116,6 +117,26 @@ func (s *Server) trust(m *message, _ string) {
 		return
 	}
 	writeTagged(m, t.Tag, t.File)
+}
+
+// revocations hands out the list of certificates that were taken back.
+func (s *Server) revocations(m *message, _ string) {
+	l, err := s.Registry.RevocationList(time.Now())
+	var b []byte
+	if err == nil {
+		b, err = json.Marshal(struct {
+			Seq        uint64    `json:"seq"`
+			NextUpdate time.Time `json:"next_update"`
+			List       []byte    `json:"list"`
+		}{l.Seq, l.NextUpdate, l.Signed})
+	}
+	if err != nil {
+		s.Log.Error("revocations failed", "err", err)
+		s.xroadError(m, http.StatusInternalServerError, errInternal, "revocations")
+		return
+	}
+	a := tagged(b)
+	writeTagged(m, a.tag, a.bytes)
 }
 
 // writeTagged answers with JSON under a strong ETag, or that it is known.

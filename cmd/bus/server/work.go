@@ -15,6 +15,7 @@ import (
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/ledger"
+	"kosk/device/request"
 )
 
 // The ledger's keys. What an agency did stands under the second: it is written
@@ -41,16 +42,46 @@ func unpackSubmission(b []byte) (station string, sealed []byte, err error) {
 	return string(name), sealed, nil
 }
 
-// work is what the agencies still have to do.
+// openAtOnce is how many requests wait for their agency opened, at most. Opening
+// one is much of what it costs; what doesn't fit is opened again.
+const openAtOnce = 64
+
+// work is what the agencies still have to do. A request that was just accepted is
+// open, and stays so until its turn, which is a matter of milliseconds. The ledger
+// alone says what there is to do: after a restart, or when the first try failed,
+// the request is read from there.
 type work struct {
 	ready chan struct{} // holds a token while there may be jobs
+	room  int           // for open requests
 
-	mu   sync.Mutex // guards both below
+	mu   sync.Mutex // guards all below
 	jobs []string
 	busy map[string]bool
+	open map[string]request.Draft
 }
 
-func newWork() *work { return &work{ready: make(chan struct{}, 1), busy: map[string]bool{}} }
+func newWork() *work {
+	return &work{ready: make(chan struct{}, 1), room: openAtOnce, busy: map[string]bool{}, open: map[string]request.Draft{}}
+}
+
+// addOpen adds a job whose request is at hand.
+func (w *work) addOpen(id string, d request.Draft) {
+	w.mu.Lock()
+	if len(w.open) < w.room {
+		w.open[id] = d
+	}
+	w.mu.Unlock()
+	w.add(id)
+}
+
+// draft is the request of a job, once.
+func (w *work) draft(id string) (d request.Draft, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d, ok = w.open[id]
+	delete(w.open, id)
+	return d, ok
+}
 
 func (w *work) add(id string) {
 	w.mu.Lock()
@@ -175,17 +206,11 @@ func (s *Server) perform(ctx context.Context, id string, tokens chan struct{}) (
 	}
 	release := sync.OnceFunc(func() { <-tokens })
 	defer release()
-	_, body, err := s.Ledger.Get(ctx, submissionKey(id))
-	if err != nil {
-		return err
-	}
-	_, sealed, err := unpackSubmission(body)
-	if err != nil {
-		return err
-	}
-	draft, err := s.open(sealed)
-	if err != nil {
-		return err
+	draft, opened := s.work.draft(id)
+	if !opened {
+		if draft, err = s.reopen(ctx, id); err != nil {
+			return err
+		}
 	}
 	release() // the agency may take its time
 	refuse, err := s.faults.atAgency(ctx, draft.Service)
@@ -204,6 +229,19 @@ func (s *Server) perform(ctx context.Context, id string, tokens chan struct{}) (
 		}
 	}
 	return s.record(ctx, id, decision)
+}
+
+// reopen reads a request from the ledger.
+func (s *Server) reopen(ctx context.Context, id string) (request.Draft, error) {
+	_, body, err := s.Ledger.Get(ctx, submissionKey(id))
+	if err != nil {
+		return request.Draft{}, err
+	}
+	_, sealed, err := unpackSubmission(body)
+	if err != nil {
+		return request.Draft{}, err
+	}
+	return s.open(sealed)
 }
 
 // record seals a decision to the bus itself and writes it into the ledger. An

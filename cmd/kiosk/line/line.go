@@ -1,7 +1,7 @@
 // Package line is everything of a kiosk between its loop and its bus, and what a
 // technician and the operator see of it: the outbox and its keys, the courier,
-// the time, the certificate's renewal, trust bundles from the bus, telemetry,
-// and the socket that kioskctl asks.
+// the time, the certificate's renewal, trust bundles and the catalogue from the
+// bus, telemetry, and the socket that kioskctl asks.
 //
 // Open joins the parts, Run runs one that begins with Parts. It decides nothing
 // of a visit.
@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"kosk/device/catalogue"
 	"kosk/device/config"
 	"kosk/device/health"
 	"kosk/device/identity"
@@ -44,23 +45,27 @@ const ballast = 4 << 20
 // skewWarned is how far the system's clock may be off for what it stamps to count.
 const skewWarned = 60 * time.Second
 
-// Options of a line. Config, Anchors and Log are required.
+// Options of a line. Config, Anchors, Catalogue and Log are required.
 type Options struct {
 	Config    config.Config
 	Anchors   *identity.Anchors
-	TrustKey  *ecdsa.PublicKey // the operator's; nil: bundles come by hand only
-	Catalogue string           // version of the services' data
-	Firmware  string           // version of the program
-	Reader    card.Reader      // nil: none to tell of
-	Printer   printer.Printer  // nil: there is none
-	Panel     panel.Panel      // nil: there is none
-	Missing   []health.Part    // what the kiosk has to do without since its start
+	TrustKey  *ecdsa.PublicKey     // the operator's; nil: bundles come by hand only
+	Catalogue *catalogue.Catalogue // that the program carries
+	Firmware  string               // version of the program
+	Reader    card.Reader          // nil: none to tell of
+	Printer   printer.Printer      // nil: there is none
+	Panel     panel.Panel          // nil: there is none
+	Missing   []health.Part        // what the kiosk has to do without since its start
 	Log       *slog.Logger
 }
 
 // A Kiosk is what the line must know of the loop.
 type Kiosk interface {
 	Vacant() bool // nobody is there
+	// Offer has another catalogue offered from the next visit on, Offered is the
+	// one that is. Neither blocks.
+	Offer(*catalogue.Catalogue)
+	Offered() *catalogue.Catalogue
 }
 
 // A Line is a kiosk's way to its bus.
@@ -83,6 +88,7 @@ type Line struct {
 	shown    []byte    // the certificate, DER; the chores' own, as nightly
 	nightly  time.Time // when the queue was last looked at by night
 	bundleAt string    // ETag of the bundle that was looked at
+	larder   *larder   // the part's own, as catalogue
 
 	mu       sync.Mutex // guards all below
 	kiosk    Kiosk
@@ -90,13 +96,16 @@ type Line struct {
 	found    map[string]health.Part
 	seq      uint64
 	reported time.Time
+	best     *catalogue.Catalogue // to be offered
+	manifest uint64               // version of the bus's that was taken last; 0: none
+	untaken  string               // why another one was not
 }
 
 // Open opens the outbox, and joins all parts. Nothing runs until Parts are run.
 func Open(ctx context.Context, o Options) (*Line, error) {
 	l := &Line{
 		opts: o, Health: &health.Recorder{}, started: time.Now(), change: make(chan struct{}, 1), anchors: o.Anchors,
-		found: map[string]health.Part{},
+		found: map[string]health.Part{}, best: o.Catalogue,
 	}
 	for _, p := range o.Missing {
 		p.Cause = bounded(p.Cause)
@@ -124,6 +133,9 @@ func (l *Line) open(ctx context.Context) (err error) {
 	if l.clock, err = bus.NewClock(timeFile{filepath.Join(state.Dir, timeName), log}, log); err != nil {
 		return err
 	}
+	if err := l.openCatalogue(); err != nil {
+		return err
+	}
 	keys, err := all.Keystore(state.Keys, state.KeyStore())
 	if err != nil {
 		return fmt.Errorf("keys: %w", err)
@@ -136,6 +148,24 @@ func (l *Line) open(ctx context.Context) (err error) {
 		return err
 	}
 	return l.join()
+}
+
+// openCatalogue finds what was kept of the bus's. Nothing of it keeps a kiosk from
+// starting.
+func (l *Line) openCatalogue() error {
+	la, c, err := openLarder(l.opts.Config.State.Dir, l.Wallet.Station().ReceiptKey, l.opts.Log)
+	if la == nil {
+		return err
+	}
+	l.larder = la
+	if err != nil {
+		l.opts.Log.Warn("stored catalogue not used", "err", err)
+	}
+	if c != nil {
+		l.offer(c)
+	}
+	l.judged(err)
+	return nil
 }
 
 // unlock has what guards the keys open the station's, and take over one that is
@@ -233,7 +263,7 @@ func (l *Line) Parts(k Kiosk, believe func(*identity.Anchors)) map[string]func(c
 	l.mu.Unlock()
 	parts := map[string]func(context.Context) error{
 		"queue": l.Queue.Run, "courier": l.Courier.Run, "renewal": l.renewer.Run, "chores": l.chores,
-		"telemetry": l.tell, "watch": l.watch,
+		"telemetry": l.tell, "watch": l.watch, "catalogue": l.fetchCatalogue,
 	}
 	if l.opts.TrustKey != nil {
 		parts["trust"] = func(ctx context.Context) error { return l.fetchTrust(ctx, believe) }

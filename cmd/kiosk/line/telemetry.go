@@ -101,7 +101,7 @@ func (l *Line) compose() health.Report {
 	a, now := l.trusted(), l.clock.Now()
 	r := health.Report{
 		Version: health.Version, At: now.UTC(), Boot: l.Boot, Uptime: int64(time.Since(l.started) / time.Second),
-		Firmware: l.opts.Firmware, Catalogue: l.opts.Catalogue, Key: l.keyGuard(),
+		Firmware: l.opts.Firmware, Catalogue: l.offered().Version, Key: l.keyGuard(),
 		Trust: health.Trust{Version: int64(a.Version), IssuedAt: a.Issued.UTC(), Development: a.Development},
 		Paper: health.Paper{State: printer.PaperUnknown.String()},
 	}
@@ -286,7 +286,7 @@ func (l *Line) status(ctx context.Context) (json.RawMessage, error) {
 		Station: l.Wallet.Station().Name, Vacant: l.vacant(), Report: l.compose(),
 		Clock:       health.Clock{State: l.clock.State().String(), OffsetMS: l.clock.Offset().Milliseconds()},
 		Certificate: health.Certificate{NotAfter: c.NotAfter, Due: c.Due, Failures: c.Failures},
-		Rescue:      l.Queue.Report().Action, TrustFrom: "file",
+		Rescue:      l.Queue.Report().Action, TrustFrom: "file", Catalogue: l.offered(),
 	}
 	if c.Err != nil {
 		s.Certificate.Error = words(c.Err)

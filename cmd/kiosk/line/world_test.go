@@ -24,6 +24,7 @@ import (
 	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
+	"kosk/device/catalogue"
 	"kosk/device/config"
 	"kosk/device/identity"
 	"kosk/device/provision"
@@ -177,7 +178,11 @@ func (w *world) open(change func(*Options)) *Line {
 	w.t.Helper()
 	cfg := config.Default()
 	cfg.State.Dir, cfg.Queue.MaxMB, cfg.Card.Bundle = w.dir, 8, filepath.Join(w.dir, "trust.json")
-	o := Options{Config: cfg, Anchors: w.bundle(cfg.Card.Bundle, 3, true, nil), Catalogue: "2026-11", Firmware: "v1", Log: quiet}
+	own, err := catalogue.Load()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o := Options{Config: cfg, Anchors: w.bundle(cfg.Card.Bundle, 3, true, nil), Catalogue: own, Firmware: "v1", Log: quiet}
 	if change != nil {
 		change(&o)
 	}
@@ -198,7 +203,9 @@ func (w *world) open(change func(*Options)) *Line {
 // here is a kiosk with somebody at it, or nobody.
 type here bool
 
-func (h here) Vacant() bool { return !bool(h) }
+func (h here) Vacant() bool                { return !bool(h) }
+func (here) Offer(*catalogue.Catalogue)    {}
+func (here) Offered() *catalogue.Catalogue { return &catalogue.Catalogue{Version: "2026-11"} }
 
 // run runs some parts of a line, or all, until the test ends.
 func (w *world) run(l *Line, k Kiosk, believe func(*identity.Anchors), names ...string) {

@@ -1,5 +1,5 @@
 // Package seal signs JSON that others keep and check later without asking the
-// bus: heads of the message log, the catalogue's manifest.
+// bus: heads of the message log, the catalogue's manifest, which kiosks check.
 //
 // The form is a JWS in flattened JSON on one line (RFC 7515, 7.2.2) with ES256,
 // and a header that is fixed for each kind of content, so nothing in it is left
@@ -59,6 +59,19 @@ func Sign(kind string, payload []byte, key *ecdsa.PrivateKey) ([]byte, error) {
 	return json.Marshal(j)
 }
 
+// Signature is the signature of what is sealed, in its own text. Together with
+// the payload it is the seal: see Join.
+func Signature(sealed []byte) (string, error) {
+	j, err := read(sealed)
+	return j.Signature, err
+}
+
+// Join puts payload and signature together. It checks nothing, see Open. What
+// Sign sealed comes back byte for byte.
+func Join(kind string, payload []byte, signature string) ([]byte, error) {
+	return json.Marshal(jws{Payload: base.EncodeToString(payload), Protected: protected(kind), Signature: signature})
+}
+
 // Open checks a seal and returns what was sealed, or ErrSeal.
 func Open(kind string, sealed []byte, key *ecdsa.PublicKey) ([]byte, error) {
 	payload, sum, raw, err := parse(kind, sealed)
@@ -81,11 +94,9 @@ func Peek(kind string, sealed []byte) ([]byte, error) {
 
 // parse reads the form: what was sealed, the hash that is signed, the signature.
 func parse(kind string, sealed []byte) (payload []byte, sum [32]byte, signature []byte, err error) {
-	var j jws
-	d := json.NewDecoder(bytes.NewReader(sealed))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&j); err != nil || d.More() {
-		return nil, sum, nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
+	j, err := read(sealed)
+	if err != nil {
+		return nil, sum, nil, fmt.Errorf("open %s: %w", kind, err)
 	}
 	payload, errP := base.DecodeString(j.Payload)
 	signature, errS := base.DecodeString(j.Signature)
@@ -93,4 +104,14 @@ func parse(kind string, sealed []byte) (payload []byte, sum [32]byte, signature 
 		return nil, sum, nil, fmt.Errorf("open %s: %w: form", kind, ErrSeal)
 	}
 	return payload, sha256.Sum256([]byte(j.Protected + "." + j.Payload)), signature, nil
+}
+
+// read reads the outer form.
+func read(sealed []byte) (j jws, err error) {
+	d := json.NewDecoder(bytes.NewReader(sealed))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&j); err != nil || d.More() {
+		return jws{}, fmt.Errorf("%w: form", ErrSeal)
+	}
+	return j, nil
 }

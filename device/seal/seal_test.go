@@ -36,6 +36,34 @@ func TestOpensWhatWasSealed(t *testing.T) {
 	}
 }
 
+// Who has the payload from elsewhere needs the signature alone.
+func TestASealIsItsPayloadAndItsSignature(t *testing.T) {
+	key := newKey(t)
+	payload := []byte(`{"seq":7}`)
+	sealed, err := Sign("kosk-test", payload, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := Signature(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined, err := Join("kosk-test", payload, signature)
+	if err != nil || !bytes.Equal(joined, sealed) {
+		t.Errorf("joined %s, want %s: %v", joined, sealed, err)
+	}
+	joined, err = Join("kosk-test", []byte(`{"seq":8}`), signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open("kosk-test", joined, &key.PublicKey); !errors.Is(err, ErrSeal) {
+		t.Errorf("another payload: %v", err)
+	}
+	if _, err := Signature([]byte("{")); !errors.Is(err, ErrSeal) {
+		t.Errorf("no seal: %v", err)
+	}
+}
+
 func TestRefusesEveryOtherThing(t *testing.T) {
 	key := newKey(t)
 	sealed, err := Sign("kosk-test", []byte(`{"seq":7}`), key)
