@@ -82,7 +82,7 @@ func TestPINsOfCardsInTrouble(t *testing.T) {
 		spoil func(w *world)
 		title string
 	}{
-		"blocked":       {func(w *world) { w.keys.Tries[signer.Authentication] = 0 }, "The PIN is blocked"},
+		"blocked":       {func(w *world) { w.keys.Tries[signer.Authentication] = 0 }, "PIN1 is blocked"},
 		"one try left":  {func(w *world) { w.keys.Tries[signer.Authentication] = 1 }, "The last try is not used here"},
 		"without keys":  {func(w *world) { w.keys.Err = signer.ErrNoKeys }, "The card has no keys"},
 		"mute":          {func(w *world) { w.keys.Err = card.ErrMute }, "The card does not answer"},
@@ -172,7 +172,7 @@ func TestWhatIsSignedIsWhatWasSeen(t *testing.T) {
 		}
 		w.touch("next")
 		w.at(session.AskingPIN)
-		if w.says("title") != "Type PIN2" {
+		if w.says("title") != "Type PIN2 to sign" {
 			t.Error(w.says("title"))
 		}
 		w.touch("back") // the person looks at the consent once more

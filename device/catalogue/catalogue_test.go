@@ -80,6 +80,9 @@ func TestParseRefuses(t *testing.T) {
 		{"submitted for nobody", `"genuine"`, `"none"`, "submitted for nobody"},
 		{"no wait", "wait = 8\n", ``, "no wait between"},
 		{"a wait that nobody bears", "wait = 8", `wait = 9999999999`, "no wait between"},
+		{"an unknown output", "wait = 8", "wait = 8\noutput = \"card\"", `no output "card"`},
+		{"operations without English", "wait = 8", "wait = 8\noperations = { az = \"O\", ru = \"О\" }", "words are missing"},
+		{"an application that nobody submits", "submit = true", `output = "application"`, `no output "application"`},
 		{"no id", `id = "s"`, ``, "its id is empty"},
 	} {
 		if !strings.Contains(good, c.old) {
