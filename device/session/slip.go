@@ -39,7 +39,8 @@ func (v *Visit) slip() receipt.Slip {
 		switch o := v.Outcome; {
 		case o.Kind == request.KindApplication:
 			s.Kind = receipt.Registered
-			s.Rows = append(s.Rows, receipt.Row{Label: v.in("slip.answer_by"), Value: text.Day(v.Lang, o.ValidUntil)})
+			by := receipt.Row{Label: v.in("slip.answer_by"), Value: text.Day(v.Lang, o.ValidUntil)}
+			s.Rows = slices.Insert(s.Rows, 0, by)
 		case !o.ValidUntil.IsZero():
 			s.Rows = append(s.Rows, receipt.Row{Label: v.in("slip.valid_until"), Value: text.Day(v.Lang, o.ValidUntil)})
 		}

@@ -179,7 +179,9 @@ func (a *Agencies) sheet(fin string, now time.Time) Answer {
 		return no(http.StatusNotFound, reason)
 	}
 	return Answer{http.StatusOK, facts{Data: append([]request.Datum{
-		{ID: "insurer", Value: p.Employer, Lang: "az"}, {ID: "insurer_no", Value: p.Sheet.InsurerNo},
+		{ID: "insurer", Value: p.Employer, Lang: "az"},
+		{ID: "insurer_no", Value: p.Sheet.InsurerNo},
+		{ID: "born", Value: p.Sheet.Born.Format(time.DateOnly)},
 	}, sheetData(p, "")...), Register: registerInsured, AsOf: whole(now)}}
 }
 
@@ -198,7 +200,6 @@ func sheetData(p Person, register string) []request.Datum {
 	return []request.Datum{
 		{ID: "employee", Value: p.Sheet.Employee, Lang: "az", Register: register},
 		{ID: "child", Value: p.Sheet.Child, Lang: "az", Register: register},
-		{ID: "born", Value: p.Sheet.Born.Format(time.DateOnly), Register: register},
 		{ID: "amount", Value: strconv.Itoa(p.Sheet.Amount), Register: register},
 	}
 }

@@ -140,7 +140,7 @@ func TestSheets(t *testing.T) {
 			if !ok || len(told.Data) != 6 || told.Data[1].Value != p.Sheet.InsurerNo {
 				t.Errorf("the register says %v", answer.Body)
 			}
-			if o := d.Outcome; o.Kind != request.KindApplication || string(o.Token) != request.KindApplication || o.Number == "" || len(o.Data) != 4 {
+			if o := d.Outcome; o.Kind != request.KindApplication || string(o.Token) != request.KindApplication || o.Number == "" || len(o.Data) != 3 {
 				t.Error("no application was registered")
 			}
 		})
