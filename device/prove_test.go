@@ -14,6 +14,7 @@ import (
 	"kosk/device/request"
 	"kosk/device/scene"
 	"kosk/device/session"
+	"kosk/device/text"
 	"kosk/drivers/card"
 	"kosk/drivers/signer"
 )
@@ -178,6 +179,7 @@ func TestWhatIsSignedIsWhatWasSeen(t *testing.T) {
 		w.touch("back") // the person looks at the consent once more
 		w.touch("next")
 		w.at(session.AskingPIN)
+		w.touch("tool.language") // what was read stays what is signed, and sent
 		w.types(pin2)
 		w.touch("next")
 		w.wait(6 * time.Second)
@@ -185,6 +187,9 @@ func TestWhatIsSignedIsWhatWasSeen(t *testing.T) {
 		d := w.outbox.draft()
 		if err := d.CheckProofs(true, true, w.verify); err != nil {
 			t.Fatal(err)
+		}
+		if w.view().Scene.Lang == text.En || d.Lang != "en" || d.Consent.Operator != consent.Find("consent.operator").Value.String() {
+			t.Error("the language of the envelope isn't the one that was read")
 		}
 		s, err := request.ParseStatement(d.CitizenSignature.Statement)
 		check(t, err)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -101,6 +102,7 @@ func askingPIN(v *Visit) scene.Scene {
 		s.Add(v.lead("pin.lead." + text.Key(p.Use)))
 		s.Add(append(wrong, field, scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: tries})...)
 	} else { // larger words need the room, so that the way forward is on this page
+		s.Nodes = slices.DeleteFunc(s.Nodes, func(n scene.Node) bool { return n.Role == scene.Eyebrow })
 		field.Hint = text.Join(" ", field.Hint, tries)
 		if len(wrong) > 0 {
 			field.Hint = tries

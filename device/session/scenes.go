@@ -1,8 +1,8 @@
 package session
 
 import (
+	"slices"
 	"strconv"
-	"strings"
 
 	"kosk/device/catalogue"
 	"kosk/device/receipt"
@@ -573,9 +573,9 @@ func takingCard(v *Visit) scene.Scene {
 func parting(v *Visit) scene.Scene {
 	s := scene.Scene{ID: string(Parting), Kind: scene.Result}
 	s.Add(v.tools()...)
-	tone := scene.Good
-	if !strings.HasPrefix(string(v.Bye), "parting.") { // a fault's words
-		tone = scene.Neutral
+	tone := scene.Neutral // of a fault's words, too
+	if slices.Contains([]text.Key{"parting.thanks", "parting.storing", "parting.sent"}, v.Bye) {
+		tone = scene.Good
 	}
 	s.Add(
 		scene.Node{ID: "title", Role: scene.Title, Name: v.in(v.Bye + ".title"), Tone: tone},
