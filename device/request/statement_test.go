@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,14 +158,18 @@ func TestASignatureIsOfThisRequestOnly(t *testing.T) {
 		change func(*Draft, *Statement)
 		want   error
 	}{
-		"as it was signed":         {func(*Draft, *Statement) {}, nil},
-		"another answer":           {func(d *Draft, _ *Statement) { d.Answers = Answers{"purpose": "school"} }, ErrStatement},
-		"an answer more":           {func(d *Draft, _ *Statement) { d.Answers = Answers{"purpose": "bank", "copy": "yes"} }, ErrStatement},
-		"another language":         {func(d *Draft, _ *Statement) { d.Lang = "ru" }, ErrStatement},
-		"another service":          {func(d *Draft, _ *Statement) { d.Service = "imei_check" }, ErrStatement},
-		"another request":          {func(d *Draft, _ *Statement) { d.ID = NewID(d.CreatedAt) }, ErrStatement},
-		"another consent":          {func(d *Draft, _ *Statement) { d.Consent.Operations = "everything" }, ErrStatement},
-		"a consent left out":       {func(d *Draft, _ *Statement) { d.Consent.Deletion = "" }, ErrStatement},
+		"as it was signed":   {func(*Draft, *Statement) {}, nil},
+		"another answer":     {func(d *Draft, _ *Statement) { d.Answers = Answers{"purpose": "school"} }, ErrStatement},
+		"an answer more":     {func(d *Draft, _ *Statement) { d.Answers = Answers{"purpose": "bank", "copy": "yes"} }, ErrStatement},
+		"another language":   {func(d *Draft, _ *Statement) { d.Lang = "ru" }, ErrStatement},
+		"another service":    {func(d *Draft, _ *Statement) { d.Service = "imei_check" }, ErrStatement},
+		"another request":    {func(d *Draft, _ *Statement) { d.ID = NewID(d.CreatedAt) }, ErrStatement},
+		"another consent":    {func(d *Draft, _ *Statement) { d.Consent.Operations = "everything" }, ErrStatement},
+		"a consent left out": {func(d *Draft, _ *Statement) { d.Consent.Deletion = "" }, ErrStatement},
+		"a consent left out of both": {func(d *Draft, s *Statement) {
+			d.Consent.Deletion = ""
+			s.Shown = slices.DeleteFunc(s.Shown, func(l Line) bool { return l.ID == "consent/consent.deletion" })
+		}, ErrStatement},
 		"a consent that was moved": {func(d *Draft, _ *Statement) { d.Consent.Operator, d.Consent.Purpose = "W", "O" }, ErrStatement},
 		"a consent not shown":      {func(_ *Draft, s *Statement) { s.Shown = s.Shown[:3] }, ErrStatement},
 		"of another person":        {func(d *Draft, _ *Statement) { d.Holder.FIN = "1QK8M3T" }, ErrSignature},

@@ -79,6 +79,7 @@ type shelf struct {
 	mu   sync.Mutex // guards all below
 	mod  time.Time  // of the file that kept was made from; zero: the program's own
 	kept *manifest
+	made *catalogue.Catalogue // what kept was made from
 }
 
 func (sh *shelf) path(version uint64) string {
@@ -106,12 +107,25 @@ func (sh *shelf) current() (*manifest, error) {
 	return m, nil
 }
 
+// offer is the catalogue as it stands: the operator's, or the program's own. One
+// that can't be read leaves the last.
+func (sh *shelf) offer() (*catalogue.Catalogue, error) {
+	_, err := sh.current()
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.made == nil {
+		return nil, err
+	}
+	return sh.made, nil
+}
+
 // renew reads the catalogue, and keeps a further version unless it is the last.
 func (sh *shelf) renew(own bool) (*manifest, error) {
 	c, err := sh.read(own)
 	if err != nil {
 		return nil, err
 	}
+	sh.made = c
 	fresh := &manifest{Issued: time.Now().UTC().Truncate(time.Second), Catalogue: c.Version}
 	if fresh.Agencies, err = items(c.Agencies); err != nil {
 		return nil, err

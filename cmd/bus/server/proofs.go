@@ -28,7 +28,7 @@ func (s *Server) checkProofs(d request.Draft) error {
 	if err != nil {
 		return err
 	}
-	offer, err := catalogue.Load()
+	offer, err := s.shelf.offer()
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math/big"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -213,4 +214,31 @@ func (k *kiosk) signs(p agency.Person, s request.Statement) request.Proof {
 		k.t.Fatal(err)
 	}
 	return k.approve(p, identity.Sign, b)
+}
+
+// What has to be signed is what the operator's catalogue says, not the program's.
+func TestTheOperatorsCatalogueSaysWhatIsSigned(t *testing.T) {
+	b := trusting(t)
+	k := b.station("K-1")
+	d := draftOf(k, 0)
+	d.Login = k.login(agency.Population()[0], request.UseLogin)
+	if taken, reason := k.sends(d); !taken {
+		t.Fatal(reason)
+	}
+	own, err := os.ReadFile("../../../device/catalogue/data/catalogue.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const unsigned = `lookup = "employment.contract.by_fin"`
+	signed := strings.Replace(string(own), unsigned, unsigned+"\nsign = true", 1)
+	for _, file := range []string{signed, "broken"} { // a broken one leaves the last
+		if err := os.WriteFile(filepath.Join(b.Registry.Dir(), CatalogueFile), []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again := d
+		again.ID = request.NewID(d.CreatedAt)
+		if taken, reason := k.sends(again); taken || reason != reasonBadProof {
+			t.Errorf("taken %v, %v", taken, reason)
+		}
+	}
 }
