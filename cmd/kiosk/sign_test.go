@@ -91,7 +91,7 @@ func (w *world) signsWithPIN2() {
 	w.hears("az", "pin.lead.sign")
 	w.do(w.actor.Signs(w.ctx, visit.PIN2))
 	w.registered(1, "Müraciət qeydə alındı", "Cavabın son tarixi", "Vəsiqə və PİN kod", "30 manat")
-	w.hears("az", "result.done_application.title")
+	w.hears("az", "application.result.done.title")
 	w.do(w.actor.Leaves(w.ctx))
 }
 

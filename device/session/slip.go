@@ -68,7 +68,7 @@ func (v *Visit) output(key text.Key) text.Key {
 		application = v.Outcome.Kind == request.KindApplication
 	}
 	if application {
-		return key + "_application"
+		return "application." + key
 	}
 	return key
 }
