@@ -3,11 +3,14 @@ package session_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"kosk/device/identity"
+	"kosk/device/receipt"
 	"kosk/device/request"
 	"kosk/device/session"
 	"kosk/device/session/sessiontest"
@@ -194,5 +197,49 @@ func TestASignedNameHasItsSource(t *testing.T) {
 	s := v.Scene()
 	if got := s.Find("datum.name").Hint.String(); got != "Source: SİMA" {
 		t.Errorf("%s says %q", v.State, got)
+	}
+}
+
+// An application's screens and slips say how far it has come, and never speak of
+// a certificate.
+func TestAnApplicationIsNoCertificate(t *testing.T) {
+	stored := session.PutDone{ID: "01KAMQ0000000000000000TEST", Number: "482913507264", At: time.Unix(1e9, 0), Token: "T"}
+	done := session.OutcomeCame{Token: "T", Outcome: request.Outcome{
+		Kind: request.KindApplication, Number: "482913507264", Service: "childcare_sheet", IssuedAt: time.Unix(1e9, 0), ValidUntil: time.Unix(2e9, 0),
+		Data: []request.Datum{{ID: "amount", Value: "30"}},
+	}}
+	for name, c := range map[string]struct {
+		events []session.Event
+		kind   receipt.Kind
+		title  string
+		rows   int
+	}{
+		"stored":     {[]session.Event{stored, session.WaitEnded{}}, receipt.Provisional, "Your application is stored", 2},
+		"accepted":   {[]session.Event{stored, session.BusAccepted{Token: "T"}, session.WaitEnded{}}, receipt.Accepted, "Your application is accepted", 2},
+		"registered": {[]session.Event{stored, done}, receipt.Registered, "Your application is registered", 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := signing(t)
+			v.Pages = true // of what is no certificate there is none
+			play(v, typed("12345")...)
+			v.Step(session.Proved{Claim: v.Proving.Claim, Proof: sessiontest.Proof(), Subject: sessiontest.Subject()})
+			var slip *receipt.Slip
+			for _, e := range c.events {
+				if s := slipIn(v.Step(e)); s != nil {
+					slip = s
+				}
+			}
+			s := v.Scene()
+			if slip == nil || slip.Kind != c.kind || len(slip.Rows) != c.rows || s.Find("title").Name.String() != c.title {
+				t.Fatalf("%+v, %q", slip, s.Find("title").Name)
+			}
+			said := receipt.Lines(*slip)
+			for i := range s.Nodes {
+				said += s.Nodes[i].Name.String() + " " + s.Nodes[i].Hint.String() + "\n"
+			}
+			if strings.Contains(strings.ToLower(said), "certificate") || !strings.Contains(said, "Card and PIN") {
+				t.Errorf("says\n%s", said)
+			}
+		})
 	}
 }

@@ -147,19 +147,6 @@ func Signing() session.Kiosk {
 	return k
 }
 
-// Signature are the events of a visit in which the request is signed, up to its
-// being stored; the machine is Signing's.
-func Signature(lang text.Lang) []session.Event {
-	var events []session.Event
-	for _, e := range Certificate(lang) {
-		if _, sent := e.(session.PutDone); sent {
-			break
-		}
-		events = append(events, e)
-	}
-	return append(events, PIN(3)...)
-}
-
 // Phone are the events of a visit without a card, by approval on a phone: with
 // what is typed for the means, up to the choice of a service.
 func Phone(lang text.Lang, means catalogue.MeansID, qr string, typed ...string) []session.Event {
@@ -314,6 +301,14 @@ func unsigned(lang text.Lang, size scene.TextSize) []scene.Scene {
 	all = append(all, named(wrong, "-sign-wrong"))
 	wrong.Step(session.CardOut{})
 	all = append(all, named(wrong, "-unsigned"))
+	down := asked(offline.ErrLineDown, signer.PIN{Tries: 3, Min: 5, Max: 12})
+	for _, e := range PIN(3)[1:] {
+		down.Step(e)
+	}
+	for _, e := range []session.Event{session.PutDone{ID: "01KAMQ0000000000000000TEST", Number: "482913507264", At: when, Token: "6BF5Z"}, session.WaitEnded{}} {
+		down.Step(e)
+	}
+	all = append(all, named(down, "-sign-down"))
 	blocked := asked(nil, signer.PIN{})
 	all = append(all, named(blocked, "-sign-blocked"), named(asked(nil, signer.PIN{Tries: 1}), "-sign-last-try"))
 	blocked.Step(session.Retried{})
