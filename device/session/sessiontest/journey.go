@@ -301,7 +301,7 @@ func unsigned(lang text.Lang, size scene.TextSize) []scene.Scene {
 	all = append(all, named(wrong, "-sign-wrong"))
 	wrong.Step(session.CardOut{})
 	all = append(all, named(wrong, "-unsigned"))
-	down := asked(offline.ErrLineDown, signer.PIN{Tries: 3, Min: 5, Max: 12})
+	down := asked(offline.ErrLineDown, signer.PIN{Tries: 3, Min: 4, Max: 12})
 	for _, e := range PIN(3)[1:] {
 		down.Step(e)
 	}
