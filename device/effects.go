@@ -203,16 +203,15 @@ func (k *Kiosk) draft() (request.Draft, string) {
 	v := k.visit
 	now, clock := k.clock()
 	k.seq++
-	h := v.Holder
+	h, agreed := v.Holder, v.Consent.Items
 	d := request.Draft{
 		ID: request.NewID(now), Station: k.Signer.Station, Service: string(v.Service.ID),
 		CatalogueVersion: v.Catalogue.Version, CreatedAt: now, Clock: clock, MonoSeq: k.seq,
-		BootID: k.Signer.BootID, Lang: string(v.Lang), TTL: v.Service.Lifetime(), Answers: request.Answers{}, Assurance: h.Assurance.String(),
+		BootID: k.Signer.BootID, Lang: string(v.Consent.Lang), TTL: v.Service.Lifetime(), Answers: request.Answers{}, Assurance: h.Assurance.String(),
 		Holder: request.Holder{FIN: h.FIN, Surname: h.Surname, GivenNames: h.GivenNames, DocumentNumber: h.DocumentNumber},
 		Consent: request.Consent{
-			Person: v.Consent("person").String(), Operator: v.Consent("operator").String(),
-			Purpose: v.Consent("purpose").String(), Operations: v.Consent("operations").String(),
-			Period: v.Consent("period").String(), Deletion: v.Consent("deletion").String(),
+			Person: agreed["person"], Operator: agreed["operator"], Purpose: agreed["purpose"],
+			Operations: agreed["operations"], Period: agreed["period"], Deletion: agreed["deletion"],
 			AgreedAt: now, TextVersion: v.Catalogue.Version,
 		},
 	}

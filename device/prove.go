@@ -66,7 +66,7 @@ func (k *Kiosk) claim(e session.Prove) (identity.Claim, error) {
 	v, now := k.visit, k.now()
 	s := request.NewStatement(string(e.Use), k.Signer.Station, now)
 	if e.Use == identity.Sign {
-		s.Request, s.Service, s.Lang = request.NewID(now), string(v.Service.ID), string(v.Lang)
+		s.Request, s.Service, s.Lang = request.NewID(now), string(v.Service.ID), string(v.Consent.Lang)
 		s.Answers, s.Shown = maps.Clone(v.Answers), v.Shown
 	}
 	statement, err := s.Bytes()

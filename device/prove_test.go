@@ -14,6 +14,7 @@ import (
 	"kosk/device/request"
 	"kosk/device/scene"
 	"kosk/device/session"
+	"kosk/device/text"
 	"kosk/drivers/card"
 	"kosk/drivers/signer"
 )
@@ -82,7 +83,7 @@ func TestPINsOfCardsInTrouble(t *testing.T) {
 		spoil func(w *world)
 		title string
 	}{
-		"blocked":       {func(w *world) { w.keys.Tries[signer.Authentication] = 0 }, "The PIN is blocked"},
+		"blocked":       {func(w *world) { w.keys.Tries[signer.Authentication] = 0 }, "PIN1 is blocked"},
 		"one try left":  {func(w *world) { w.keys.Tries[signer.Authentication] = 1 }, "The last try is not used here"},
 		"without keys":  {func(w *world) { w.keys.Err = signer.ErrNoKeys }, "The card has no keys"},
 		"mute":          {func(w *world) { w.keys.Err = card.ErrMute }, "The card does not answer"},
@@ -172,12 +173,13 @@ func TestWhatIsSignedIsWhatWasSeen(t *testing.T) {
 		}
 		w.touch("next")
 		w.at(session.AskingPIN)
-		if w.says("title") != "Type PIN2" {
+		if w.says("title") != "Type PIN2 to sign" {
 			t.Error(w.says("title"))
 		}
 		w.touch("back") // the person looks at the consent once more
 		w.touch("next")
 		w.at(session.AskingPIN)
+		w.touch("tool.language") // what was read stays what is signed, and sent
 		w.types(pin2)
 		w.touch("next")
 		w.wait(6 * time.Second)
@@ -185,6 +187,9 @@ func TestWhatIsSignedIsWhatWasSeen(t *testing.T) {
 		d := w.outbox.draft()
 		if err := d.CheckProofs(true, true, w.verify); err != nil {
 			t.Fatal(err)
+		}
+		if w.view().Scene.Lang == text.En || d.Lang != "en" || d.Consent.Operator != consent.Find("consent.operator").Value.String() {
+			t.Error("the language of the envelope isn't the one that was read")
 		}
 		s, err := request.ParseStatement(d.CitizenSignature.Statement)
 		check(t, err)

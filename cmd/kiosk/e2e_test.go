@@ -129,12 +129,12 @@ func (w *world) listens() {
 // every public utterance.
 func (w *world) hears(lang text.Lang, key text.Key) {
 	w.Helper()
-	want := firstSentence(text.In(lang, key).String())
+	want := strings.ToLower(firstSentence(text.In(lang, key).String())) // "this PIN" is said "this pin"
 	limit := time.Now().Add(15 * time.Second)
 	for time.Now().Before(limit) {
 		b, _ := os.ReadFile(filepath.Join(w.rig.Out, "speech.jsonl"))
 		for line := range strings.Lines(string(b)) {
-			if strings.Contains(line, want) && strings.Contains(line, `"lang":"`+string(lang)+`"`) {
+			if strings.Contains(strings.ToLower(line), want) && strings.Contains(line, `"lang":"`+string(lang)+`"`) {
 				return
 			}
 		}

@@ -54,13 +54,14 @@ var exitJudgements = map[judgement]int{genuine: exitOK, altered: 3, revoked: 4, 
 type finding struct {
 	Verdict    judgement      `json:"verdict"`
 	Why        string         `json:"why,omitempty"`
+	Kind       string         `json:"kind,omitempty"` // "certificate", or "application": its slip proves only that it was registered
 	Number     string         `json:"number,omitempty"`
 	Service    string         `json:"service,omitempty"`
 	Holder     string         `json:"holder,omitempty"` // masked, as it was signed
 	IssuedAt   *time.Time     `json:"issued_at,omitempty"`
-	ValidUntil *time.Time     `json:"valid_until,omitempty"`
-	Text       []string       `json:"text,omitempty"`  // of a page
-	Revocation *revocationAge `json:"revocation_list"` // null: not checked
+	ValidUntil *time.Time     `json:"valid_until,omitempty"` // of an application: by when it is answered
+	Text       []string       `json:"text,omitempty"`        // of a page
+	Revocation *revocationAge `json:"revocation_list"`       // null: not checked
 	document   *request.Document
 }
 
@@ -250,7 +251,7 @@ func judge(code string, page []byte, key *ecdsa.PublicKey, list *request.Revocat
 	case errors.Is(err, request.ErrExpired):
 		f.Verdict = expired
 	}
-	f.Number, f.Service, f.Holder, f.IssuedAt, f.ValidUntil = c.Number, c.Service, c.Holder, &c.IssuedAt, &c.ValidUntil
+	f.Kind, f.Number, f.Service, f.Holder, f.IssuedAt, f.ValidUntil = c.Kind, c.Number, c.Service, c.Holder, &c.IssuedAt, &c.ValidUntil
 	if list != nil && list.Revoked(c.Number) {
 		f.Verdict = revoked
 	}
@@ -323,8 +324,12 @@ func (f finding) String() string {
 		fmt.Fprintf(&b, "  %s\n", f.Why)
 	}
 	if f.Number != "" {
-		fmt.Fprintf(&b, "  number       %s\n  service      %s\n  holder       %s\n  issued       %s\n  valid until  %s\n", f.Number,
-			f.Service, f.Holder, f.IssuedAt.Format(time.DateTime), f.ValidUntil.Format(time.DateTime))
+		until := "valid until"
+		if f.Kind == request.KindApplication {
+			until = "answer by"
+		}
+		fmt.Fprintf(&b, "  kind         %s\n  number       %s\n  service      %s\n  holder       %s\n  issued       %s\n  %-11s  %s\n", f.Kind, f.Number,
+			f.Service, f.Holder, f.IssuedAt.Format(time.DateTime), until, f.ValidUntil.Format(time.DateTime))
 	}
 	if len(f.Text) > 0 {
 		b.WriteString("what was signed, to compare with the paper:\n")

@@ -222,3 +222,20 @@ func TestVerifyPaper(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 }
+
+// A slip of an application is genuine, says of itself that it is no certificate,
+// and doesn't expire.
+func TestVerifyApplication(t *testing.T) {
+	bus := newIssuer(t)
+	day := time.Now().UTC().Truncate(time.Second)
+	token, err := request.SignCertificate(request.Certificate{
+		Kind: request.KindApplication, Number: "12345678903", Service: "childcare_sheet", IssuedAt: day, ValidUntil: day.AddDate(0, 0, 15), Holder: "AY*** MƏ***",
+	}, bus.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := judge(request.Base45(token), nil, &bus.key.PublicKey, nil, day.AddDate(1, 0, 0))
+	if said := f.String(); f.Verdict != genuine || f.Kind != request.KindApplication || !strings.Contains(said, "answer by") || strings.Contains(said, "valid until") {
+		t.Errorf("says %s", said)
+	}
+}

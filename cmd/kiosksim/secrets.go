@@ -33,6 +33,10 @@ func secrets(p agency.Person, requests []string) []secret {
 		{"employer", exactly(p.Employer)},
 		{"IMEI", digits(agency.Devices()[0].IMEI)},
 	}
+	if sheet := p.Sheet; sheet != nil {
+		all = append(all, secret{"employee", exactly(sheet.Employee)}, secret{"child", exactly(sheet.Child)},
+			secret{"account number", digits(sheet.InsurerNo)}, secret{"child's birth date", exactly(sheet.Born.Format(time.DateOnly))})
+	}
 	for _, name := range []string{p.Surname, p.GivenNames} {
 		lower := strings.ToLowerSpecial(unicode.AzeriCase, name)
 		all = append(all, secret{"name", regexp.MustCompile(`(?i:` + regexp.QuoteMeta(lower) + `)|` + regexp.QuoteMeta(name))})

@@ -105,6 +105,7 @@ func (p *play) run(ctx context.Context) error {
 		{"a certificate, in Russian", func() (visit.Report, error) { return p.actor.Certificate(ctx, "ru", false) }},
 		{"a certificate, in English, at the largest text", func() (visit.Report, error) { return p.actor.Certificate(ctx, "en", true) }},
 		{"a certificate, by keys and voice alone", func() (visit.Report, error) { return p.actor.CertificateByKeys(ctx, "az") }},
+		{"an application, signed with PIN2", func() (visit.Report, error) { return p.actor.Application(ctx, "az", false) }},
 		{"an IMEI check, without a card", func() (visit.Report, error) { return p.actor.IMEI(ctx, "az") }},
 		{"a certificate, with the line cut at the review", func() (visit.Report, error) { return p.actor.CertificateLineCut(ctx, "az") }},
 	} {
@@ -128,7 +129,7 @@ func sound(r visit.Report) error {
 		return errors.New("no slip came out")
 	case !r.Slip.Confirmed:
 		return errors.New("the printer did not confirm the slip")
-	case r.Service == "workplace_cert" && r.Assurance != "genuine":
+	case r.RequestID != "" && r.Assurance != "genuine":
 		return fmt.Errorf("the card was believed only as %q", r.Assurance)
 	case r.By == "keys" && r.Spoken == 0:
 		return errors.New("nothing was spoken")

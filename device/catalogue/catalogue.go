@@ -10,6 +10,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -106,7 +107,7 @@ type Option struct {
 type Datum struct {
 	ID     string
 	Label  Names
-	Kind   string // "name", "date" or "" for words as they come
+	Kind   string // "name", "date", "money" (manats) or "" for words as they come
 	Values []Value
 }
 
@@ -127,6 +128,15 @@ type Value struct {
 	Good bool
 }
 
+// An Output is what a request leads to (CPSV-AP, 3.10).
+type Output string
+
+// The outputs of requests.
+const (
+	Certificate Output = ""            // issued at once, and printed
+	Application Output = "application" // a number, under which an agency goes on working
+)
+
 // A Service is a public service.
 type Service struct {
 	ID       ServiceID
@@ -143,6 +153,9 @@ type Service struct {
 	Uses     int    // in December 2014, for the order of the most used
 	Fields   []Field
 	Data     []Datum
+
+	Output     Output // of a request
+	Operations Names  // in a consent: which data are used, and how; none: the usual words
 }
 
 // Datum returns the datum with the id, or nil.
@@ -283,6 +296,12 @@ func (c *Catalogue) check(s *Service) error {
 		return fmt.Errorf("submitted for nobody: level %q", s.Level)
 	case s.Sign && (!s.Submit || s.Level != HolderVerified):
 		return fmt.Errorf("signed, but no request of a verified person")
+	case s.Output != Certificate && s.Output != Application:
+		return unknown("output", string(s.Output))
+	case s.Output == Application && !s.Submit:
+		return fmt.Errorf("an application that nobody submits")
+	case s.Operations != Names{} && !s.Operations.complete():
+		return errWords
 	case s.Wait <= 0 || s.Wait > maxWait:
 		return fmt.Errorf("no wait between 1 and %d seconds", maxWait)
 	case s.Submit && (s.TTL < 1 || s.TTL > maxTTL):
@@ -323,7 +342,7 @@ func (f *Field) check() error {
 }
 
 func (d *Datum) check() error {
-	if d.Kind != "" && d.Kind != "name" && d.Kind != "date" {
+	if !slices.Contains([]string{"", "name", "date", "money"}, d.Kind) {
 		return unknown("kind", d.Kind)
 	}
 	if !d.Label.complete() {

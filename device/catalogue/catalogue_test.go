@@ -85,6 +85,9 @@ func TestParseRefuses(t *testing.T) {
 		{"a request that waits less than a day", "ttl = 30", `ttl = -1`, "no ttl between"},
 		{"a request that outlives its id", "ttl = 30", `ttl = 401`, "no ttl between"},
 		{"a look-up that waits", "submit = true", `submit = false`, "a ttl of what never waits"},
+		{"an unknown output", "wait = 8", "wait = 8\noutput = \"card\"", `no output "card"`},
+		{"operations without English", "wait = 8", "wait = 8\noperations = { az = \"O\", ru = \"О\" }", "words are missing"},
+		{"an application that nobody submits", "submit = true", `output = "application"`, "an application that nobody submits"},
 		{"no id", `id = "s"`, ``, "its id is empty"},
 	} {
 		if !strings.Contains(good, c.old) {

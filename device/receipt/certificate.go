@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"fmt"
+	"strconv"
 
 	"kosk/device/catalogue"
 	"kosk/device/request"
@@ -63,6 +64,26 @@ func Value(lang text.Lang, d *catalogue.Datum, value, own string) text.Words {
 			own = string(text.Az)
 		}
 		return text.Say(text.Lang(own), text.Name, value)
+	case "money":
+		return manats(lang, value)
 	}
 	return text.Say(lang, text.Plain, value)
+}
+
+// manats is a whole sum with its word, in the number that the sum asks for (in
+// Russian: 21 манат, 22 маната, 25 манатов).
+func manats(lang text.Lang, sum string) text.Words {
+	n, err := strconv.Atoi(sum)
+	key := text.Key("money.many")
+	switch {
+	case err != nil || n%100 >= 11 && n%100 <= 14:
+	case n%10 == 1:
+		key = "money.one"
+	case n%10 >= 2 && n%10 <= 4:
+		key = "money.few"
+	}
+	if lang == text.En && key == "money.one" && n != 1 {
+		key = "money.many"
+	}
+	return text.In(lang, key, text.Arg{Name: "n", Words: text.Say(lang, text.Plain, sum)})
 }

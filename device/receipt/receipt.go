@@ -24,6 +24,7 @@ const (
 	Provisional                 // this kiosk has it; the bus doesn't know yet
 	Answer                      // a look-up's answer: nothing was asked for
 	Paged                       // done: the result is a page of its own, and this is its number
+	Registered                  // done: the agency goes on working on it, under this number
 )
 
 var headings = map[Kind]text.Key{
@@ -32,6 +33,7 @@ var headings = map[Kind]text.Key{
 	Provisional: "slip.heading.provisional",
 	Answer:      "slip.heading.answer",
 	Paged:       "slip.heading.paged",
+	Registered:  "slip.heading.registered",
 }
 
 // A Row is one fact and the register that it comes from.

@@ -62,6 +62,7 @@ func sample(lang text.Lang, kind receipt.Kind) receipt.Slip {
 
 var kinds = map[string]receipt.Kind{
 	"final": receipt.Final, "accepted": receipt.Accepted, "provisional": receipt.Provisional, "answer": receipt.Answer,
+	"registered": receipt.Registered,
 }
 
 // flat writes a slip as the printers' tests read it: style, text and right part

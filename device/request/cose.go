@@ -43,6 +43,7 @@ const (
 	kindCertificate kind = 2
 	kindProvisional kind = 3
 	kindRevocations kind = 4
+	kindApplication kind = 5 // a certificatePayload
 )
 
 const (

@@ -89,6 +89,9 @@ func VerifyDocument(code string, key *ecdsa.PublicKey, now time.Time) (Document,
 	if c.Number == "" {
 		return Document{}, expired
 	}
+	if c.Kind != KindCertificate { // no page is made of anything else
+		return Document{}, fmt.Errorf("verify document: %w", ErrToken)
+	}
 	data, err := inflate(d.Data)
 	if err != nil {
 		return Document{}, fmt.Errorf("verify document: %w", ErrAltered)

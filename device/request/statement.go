@@ -167,7 +167,7 @@ func (d Draft) checkProof(use string, p Proof, verify func(string, Proof) (strin
 		return fmt.Errorf("%w: its use or station", ErrStatement)
 	case age < -time.Minute || age > loginLife:
 		return fmt.Errorf("%w: its time", ErrStatement)
-	case use == UseSign && (s.Request != d.ID || s.Service != d.Service || !maps.Equal(s.Answers, d.Answers)):
+	case use == UseSign && (s.Request != d.ID || s.Service != d.Service || s.Lang != d.Lang || !maps.Equal(s.Answers, d.Answers)):
 		return fmt.Errorf("%w: its content", ErrStatement)
 	case use == UseSign && !s.shows(d.Consent):
 		return fmt.Errorf("%w: its consent", ErrStatement)
@@ -182,14 +182,16 @@ func (d Draft) checkProof(use string, p Proof, verify func(string, Proof) (strin
 	return nil
 }
 
-// shows says whether the words of the consent are among the lines.
+// shows says whether the words of the consent stood on the consent's lines.
 func (s Statement) shows(c Consent) bool {
-	values := map[string]bool{}
+	shown := map[string]string{}
 	for _, l := range s.Shown {
-		values[l.Value] = true
+		shown[l.ID] = l.Value
 	}
-	for _, v := range []string{c.Person, c.Operator, c.Purpose, c.Operations, c.Period, c.Deletion} {
-		if !values[v] {
+	for item, v := range map[string]string{
+		"person": c.Person, "operator": c.Operator, "purpose": c.Purpose, "operations": c.Operations, "period": c.Period, "deletion": c.Deletion,
+	} {
+		if v == "" || shown["consent/consent."+item] != v {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,4 +134,64 @@ func FuzzStatement(f *testing.F) {
 			t.Errorf("%q is read and written as %q, %v", b, again, err)
 		}
 	})
+}
+
+// signedDraft is a request and its statement, whose signature anybody may believe.
+func signedDraft(t *testing.T) (Draft, Statement) {
+	t.Helper()
+	s, _ := whole(t, UseSign)
+	c := Consent{Person: "P", Operator: "O", Purpose: "W", Operations: "D", Period: "T", Deletion: "X"}
+	for item, v := range map[string]string{
+		"person": c.Person, "operator": c.Operator, "purpose": c.Purpose, "operations": c.Operations, "period": c.Period, "deletion": c.Deletion,
+	} {
+		s.Shown = append(s.Shown, Line{ID: "consent/consent." + item, Value: v})
+	}
+	return Draft{
+		ID: s.Request, Station: "K-1", Service: "workplace_cert", CreatedAt: s.At, Lang: "az", Answers: s.Answers, Consent: c,
+		Holder: Holder{FIN: "5ARPXK2"},
+	}, s
+}
+
+// A request is taken only when everything in it stood in what was signed.
+func TestASignatureIsOfThisRequestOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Draft, *Statement)
+		want   error
+	}{
+		"as it was signed":   {func(*Draft, *Statement) {}, nil},
+		"another answer":     {func(d *Draft, _ *Statement) { d.Answers = Answers{"purpose": "school"} }, ErrStatement},
+		"an answer more":     {func(d *Draft, _ *Statement) { d.Answers = Answers{"purpose": "bank", "copy": "yes"} }, ErrStatement},
+		"another language":   {func(d *Draft, _ *Statement) { d.Lang = "ru" }, ErrStatement},
+		"another service":    {func(d *Draft, _ *Statement) { d.Service = "imei_check" }, ErrStatement},
+		"another request":    {func(d *Draft, _ *Statement) { d.ID = NewID(d.CreatedAt) }, ErrStatement},
+		"another consent":    {func(d *Draft, _ *Statement) { d.Consent.Operations = "everything" }, ErrStatement},
+		"a consent left out": {func(d *Draft, _ *Statement) { d.Consent.Deletion = "" }, ErrStatement},
+		"a consent left out of both": {func(d *Draft, s *Statement) {
+			d.Consent.Deletion = ""
+			s.Shown = slices.DeleteFunc(s.Shown, func(l Line) bool { return l.ID == "consent/consent.deletion" })
+		}, ErrStatement},
+		"a consent that was moved": {func(d *Draft, _ *Statement) { d.Consent.Operator, d.Consent.Purpose = "W", "O" }, ErrStatement},
+		"a consent not shown":      {func(_ *Draft, s *Statement) { s.Shown = s.Shown[:3] }, ErrStatement},
+		"of another person":        {func(d *Draft, _ *Statement) { d.Holder.FIN = "1QK8M3T" }, ErrSignature},
+		"a login":                  {func(_ *Draft, s *Statement) { s.Use = UseLogin }, ErrStatement},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, s := signedDraft(t)
+			c.change(&d, &s)
+			b, err := s.Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.CitizenSignature = Proof{Means: "card", Statement: b}
+			err = d.CheckProofs(false, true, func(use string, p Proof) (string, error) {
+				if use != UseSign || !bytes.Equal(p.Statement, b) {
+					t.Error("something else is verified")
+				}
+				return "5ARPXK2", nil
+			})
+			if !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
 }

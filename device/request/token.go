@@ -2,6 +2,7 @@ package request
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/hmac"
@@ -19,17 +20,20 @@ import (
 // An Outcome is the agency's answer to a request. It is personal: the kiosk
 // holds it in memory for the visit only.
 type Outcome struct {
-	Kind       string    `json:"kind"` // "certificate"
+	Kind       string    `json:"kind"` // "certificate", "application"
 	Number     string    `json:"number"`
 	Service    string    `json:"service"`
 	IssuedAt   time.Time `json:"issued_at"`
-	ValidUntil time.Time `json:"valid_until"`
+	ValidUntil time.Time `json:"valid_until"` // of an application: the day by which it is answered
 	Data       []Datum   `json:"data"`
 	Token      []byte    `json:"token"` // a Certificate; base64 in JSON
 }
 
-// KindCertificate is the kind of an outcome that is printed as a certificate.
-const KindCertificate = "certificate"
+// The kinds of outcomes.
+const (
+	KindCertificate = "certificate" // printed, and good until its day
+	KindApplication = "application" // registered: an agency goes on working on it
+)
 
 // A Datum is one line of an outcome, with the register that it comes from.
 type Datum struct {
@@ -52,15 +56,17 @@ func HashData(data []Datum) ([32]byte, error) {
 	return sha256.Sum256(b), nil
 }
 
-// A Certificate is what the QR code of a certificate says, signed by the bus.
-// It names its holder only by a mask.
+// A Certificate is what the QR code of a certificate says, signed by the bus, or
+// the code of an application that was registered. It names its holder only by a
+// mask.
 type Certificate struct {
+	Kind       string // as the outcome's; "" is a certificate
 	Number     string
 	Service    string
 	IssuedAt   time.Time // whole seconds
-	ValidUntil time.Time
-	Holder     string   // see MaskName
-	Hash       [32]byte // see HashData
+	ValidUntil time.Time // as the outcome's
+	Holder     string    // see MaskName
+	Hash       [32]byte  // see HashData
 }
 
 type certificatePayload struct {
@@ -75,8 +81,12 @@ type certificatePayload struct {
 
 // SignCertificate signs c with the bus's receipt key.
 func SignCertificate(c Certificate, key crypto.Signer) ([]byte, error) {
+	k := kindCertificate
+	if c.Kind == KindApplication {
+		k = kindApplication
+	}
 	b, err := sign1(certificatePayload{
-		Kind: kindCertificate, Number: c.Number, Service: c.Service,
+		Kind: k, Number: c.Number, Service: c.Service,
 		IssuedAt: c.IssuedAt.Unix(), ValidUntil: c.ValidUntil.Unix(), Holder: c.Holder, Hash: c.Hash[:],
 	}, key)
 	if err != nil {
@@ -85,22 +95,23 @@ func SignCertificate(c Certificate, key crypto.Signer) ([]byte, error) {
 	return b, nil
 }
 
-// VerifyCertificate checks a certificate's token and reads it. With ErrExpired
-// the certificate is returned as well: it is genuine. Other errors: ErrToken,
-// ErrKey, ErrAltered.
+// VerifyCertificate checks the token of a certificate or an application and reads
+// it. With ErrExpired the certificate is returned as well: it is genuine; an
+// application doesn't expire. Other errors: ErrToken, ErrKey, ErrAltered.
 func VerifyCertificate(b []byte, key *ecdsa.PublicKey, now time.Time) (Certificate, error) {
 	var p certificatePayload
 	if err := verify1(b, key, &p); err != nil {
 		return Certificate{}, fmt.Errorf("verify certificate: %w", err)
 	}
-	if p.Kind != kindCertificate || len(p.Hash) != sha256.Size {
+	name, ok := map[kind]string{kindCertificate: KindCertificate, kindApplication: KindApplication}[p.Kind]
+	if !ok || len(p.Hash) != sha256.Size {
 		return Certificate{}, fmt.Errorf("verify certificate: %w", ErrToken)
 	}
 	c := Certificate{
-		Number: p.Number, Service: p.Service, IssuedAt: time.Unix(p.IssuedAt, 0).UTC(),
+		Kind: name, Number: p.Number, Service: p.Service, IssuedAt: time.Unix(p.IssuedAt, 0).UTC(),
 		ValidUntil: time.Unix(p.ValidUntil, 0).UTC(), Holder: p.Holder, Hash: [32]byte(p.Hash),
 	}
-	if now.After(c.ValidUntil) {
+	if c.Kind == KindCertificate && now.After(c.ValidUntil) {
 		return c, fmt.Errorf("verify certificate: %w", ErrExpired)
 	}
 	return c, nil
@@ -110,7 +121,7 @@ func VerifyCertificate(b []byte, key *ecdsa.PublicKey, now time.Time) (Certifica
 // for: nil, or ErrOther.
 func (c Certificate) Check(o Outcome) error {
 	sum, err := HashData(o.Data)
-	if err != nil || !bytes.Equal(sum[:], c.Hash[:]) || o.Number != c.Number || o.Service != c.Service ||
+	if err != nil || !bytes.Equal(sum[:], c.Hash[:]) || o.Kind != cmp.Or(c.Kind, KindCertificate) || o.Number != c.Number || o.Service != c.Service ||
 		o.IssuedAt.Unix() != c.IssuedAt.Unix() || o.ValidUntil.Unix() != c.ValidUntil.Unix() {
 		return fmt.Errorf("check certificate: %w", ErrOther)
 	}

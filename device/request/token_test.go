@@ -32,7 +32,7 @@ func sampleOutcome(t testing.TB) (Outcome, Certificate) {
 		t.Fatal(err)
 	}
 	return o, Certificate{
-		Number: o.Number, Service: o.Service, IssuedAt: o.IssuedAt, ValidUntil: o.ValidUntil,
+		Kind: o.Kind, Number: o.Number, Service: o.Service, IssuedAt: o.IssuedAt, ValidUntil: o.ValidUntil,
 		Holder: MaskName("GÜLÇÖHRƏ", "İSMAYILZADƏ"), Hash: hash,
 	}
 }
@@ -252,4 +252,31 @@ func FuzzTokens(f *testing.F) {
 			t.Errorf("a provisional that was never signed verifies: %+v", got)
 		}
 	})
+}
+
+// An application's code is no certificate's, and doesn't expire.
+func TestAnApplicationIsNoCertificate(t *testing.T) {
+	key := newKey(t)
+	o, c := sampleOutcome(t)
+	o.Kind, c.Kind = KindApplication, KindApplication
+	b, err := SignCertificate(c, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := VerifyCertificate(b, &key.PublicKey, c.ValidUntil.AddDate(1, 0, 0))
+	if err != nil || got != c || got.Check(o) != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	o.Kind = KindCertificate
+	if err := got.Check(o); !errors.Is(err, ErrOther) {
+		t.Errorf("an application passes for a certificate: %v", err)
+	}
+	o.Token = b
+	code, err := PackDocument(o, "az")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := VerifyDocument(code, &key.PublicKey, issued); !errors.Is(err, ErrToken) {
+		t.Errorf("a page of an application: %v", err)
+	}
 }

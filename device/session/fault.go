@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 
 	"kosk/device/identity"
 	"kosk/device/text"
@@ -156,6 +157,8 @@ var refusals = map[string]Fault{
 	"no_contract":     {"refusal.no_contract", Home, true},
 	"unknown_person":  {"refusal.unknown_person", Home, true},
 	"agency_refused":  {"refusal.agency", Home, true},
+	"not_entitled":    {"refusal.not_entitled", Home, true},
+	"already_applied": {"refusal.already_applied", Home, true},
 	"holder_mismatch": otherHolder,
 	"bad_imei":        {"refusal.bad_imei", Filling, true},
 	"bad_proof":       ofKind(identity.ErrProof),
@@ -198,6 +201,15 @@ var refusals = map[string]Fault{
 func RefusalTitle(reason string) (text.Key, bool) {
 	f, ok := refusals[reason]
 	return f.Key + ".title", ok
+}
+
+// denials are the reasons of a register that no request can change.
+var denials = []string{"no_contract", "unknown_person", "not_entitled", "already_applied"}
+
+// denied says that a register has refused what the person is about to ask for.
+func denied(err error) bool {
+	var f *offline.Fault
+	return errors.As(err, &f) && slices.Contains(denials, f.Reason)
 }
 
 // refusal finds the words for a reason, be it unheard of.

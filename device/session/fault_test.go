@@ -173,7 +173,7 @@ func TestFaultsHaveWords(t *testing.T) {
 				t.Errorf("%s: kind %d", f.Key, s.Kind)
 			}
 			for id, part := range map[string]string{"title": ".title", "lead": ".lead", "what": ".next"} {
-				want := text.In(lang, f.Key+text.Key(part)).String()
+				want := text.In(lang, f.Key+text.Key(part), text.Arg{Name: "pin", Words: text.In(lang, "pin.label.login")}).String()
 				if n := s.Find(id); n == nil || n.Name.String() != want {
 					t.Errorf("%s in %s: %s isn't shown", f.Key, lang, part)
 				}

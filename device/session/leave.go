@@ -1,6 +1,7 @@
 package session
 
 import (
+	"kosk/device/identity"
 	"kosk/device/scene"
 	"kosk/device/text"
 	"kosk/drivers/card"
@@ -114,7 +115,11 @@ func (v *Visit) cardOut() []Effect {
 	if v.Holder == nil || !v.Carded || v.stays() {
 		return nil
 	}
-	bye := v.farewell("parting.card")
+	bye := text.Key("parting.card")
+	if v.Proving.Use == identity.Sign {
+		bye = "parting.unsigned"
+	}
+	bye = v.farewell(bye)
 	v.State, _ = v.end(bye)
 	return []Effect{Forget{}}
 }

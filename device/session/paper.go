@@ -2,6 +2,7 @@ package session
 
 import (
 	"kosk/device/receipt"
+	"kosk/device/request"
 	"kosk/device/scene"
 	"kosk/device/text"
 )
@@ -24,7 +25,7 @@ const slipPatience = 10
 func outcome(v *Visit, e Event) (State, []Effect) {
 	o := e.(OutcomeCame)
 	v.Stage, v.Outcome, v.Token = Done, &o.Outcome, o.Token
-	if !v.Pages {
+	if !v.Pages || o.Outcome.Kind == request.KindApplication {
 		return printNow(v, e)
 	}
 	v.Printing, v.Paging = true, true

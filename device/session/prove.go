@@ -340,13 +340,18 @@ func (v *Visit) unproved(err error) (State, []Effect) {
 
 // confirm keeps what the person has seen on the review, as it stood there.
 func confirm(v *Visit, _ Event) (State, []Effect) {
-	v.Seen = Lines(reviewing(v))
+	v.Seen, v.SeenIn = Lines(reviewing(v)), v.Lang
 	return Consenting, nil
 }
 
 // agree sends the request, or has it signed first: what stood on the review and
-// on the consent, line by line.
+// on the consent, line by line. Who has changed the language between them reads
+// the review again, so that what is signed is in one language.
 func agree(v *Visit, _ Event) (State, []Effect) {
+	if v.Service.Sign && v.SeenIn != v.Lang {
+		return Reviewing, nil
+	}
+	v.Consent = v.agreement()
 	if !v.Service.Sign {
 		return Sending, []Effect{Submit{}}
 	}

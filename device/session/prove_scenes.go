@@ -1,6 +1,8 @@
 package session
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,15 +20,24 @@ func (v *Visit) otherNode(name text.Key) scene.Node {
 
 // used is a phrase of the present use: "pin.title.login", "pin.title.sign".
 func (v *Visit) used(key text.Key, args ...text.Arg) text.Words {
-	use := v.Proving.Use
-	if use == "" {
-		use = identity.Login
+	return v.in(v.useKey(key), args...)
+}
+
+func (v *Visit) useKey(key text.Key) text.Key {
+	return key + "." + text.Key(cmp.Or(v.Proving.Use, identity.Login))
+}
+
+// signStep is the last step of a form: the signature.
+func (v *Visit) signStep() []scene.Node {
+	if v.Proving.Use != identity.Sign {
+		return nil
 	}
-	return v.in(key+"."+text.Key(use), args...)
+	return v.step(len(v.Service.Fields) + 3)
 }
 
 func choosingMeans(v *Visit) scene.Scene {
 	s := v.scene(ChoosingMeans, scene.Menu, v.used("means.title"))
+	s.Add(v.signStep()...)
 	for _, m := range v.means() {
 		n := scene.Node{
 			ID: "means." + string(m.ID), Role: scene.Choice, Name: m.Name.In(v.Lang), Hint: m.Hint.In(v.Lang),
@@ -62,7 +73,7 @@ func (v *Visit) wrong() []scene.Node {
 	case v.Wrong != "":
 		words = v.in(v.Wrong)
 	case v.Fault.Key != "" && len(v.Proving.Secret) == 0:
-		words = v.in(v.Fault.Key + ".lead")
+		words = v.told(".lead")
 	default:
 		return nil
 	}
@@ -79,6 +90,7 @@ func toneOf(wrong []scene.Node) scene.Tone {
 func askingPIN(v *Visit) scene.Scene {
 	p := &v.Proving
 	s := v.scene(AskingPIN, scene.Question, v.used("pin.title"))
+	s.Add(v.signStep()...)
 	wrong := v.wrong()
 	field := scene.Node{
 		ID: "field", Role: scene.Field, Tone: toneOf(wrong), Name: v.used("pin.label"), Value: v.hiddenDigits(len(p.Secret)),
@@ -90,6 +102,7 @@ func askingPIN(v *Visit) scene.Scene {
 		s.Add(v.lead("pin.lead." + text.Key(p.Use)))
 		s.Add(append(wrong, field, scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: tries})...)
 	} else { // larger words need the room, so that the way forward is on this page
+		s.Nodes = slices.DeleteFunc(s.Nodes, func(n scene.Node) bool { return n.Role == scene.Eyebrow })
 		field.Hint = text.Join(" ", field.Hint, tries)
 		if len(wrong) > 0 {
 			field.Hint = tries
@@ -140,11 +153,12 @@ func verifyingPIN(v *Visit) scene.Scene {
 func approving(v *Visit) scene.Scene {
 	p := v.Proving.Prompt
 	if p.Code == "" {
-		s := v.waiting(Approving, "approve.title", "approve.asking")
+		s := v.waiting(Approving, v.useKey("approve.title"), "approve.asking")
 		s.Add(scene.Node{ID: "back", Role: scene.Back, Name: v.in("back"), Action: WentBack{}})
 		return s
 	}
-	s := v.scene(Approving, scene.Waiting, v.in("approve.title"))
+	s := v.scene(Approving, scene.Waiting, v.used("approve.title"))
+	s.Add(v.signStep()...)
 	lead := text.Key("approve.push")
 	if p.QR != "" {
 		lead = "approve.scan"

@@ -94,22 +94,22 @@ var rules = []rule{
 	{Approving, ProofFailed{}, to(Failing, Approving), proofFailed},
 	{Approving, WentBack{}, to(ChoosingMeans), withdraw},
 
-	{Filling, Answered{}, to(Filling, Looking, Prefilling, Reviewing), answer},
+	{Filling, Answered{}, to(Filling, Looking, Prefilling, Reviewing, Failing), answer},
 	{Filling, Typed{}, to(Filling), typeField},
 	{Filling, Erased{}, to(Filling), erase},
-	{Filling, Entered{}, to(Filling, Looking, Prefilling, Reviewing), enterField},
+	{Filling, Entered{}, to(Filling, Looking, Prefilling, Reviewing, Failing), enterField},
 	{Filling, LookedUp{}, to(Filling), found},
 	{Filling, LookupFailed{}, to(Filling), notFound},
 	{Filling, WentBack{}, to(Filling, Choosing, Open, Reviewing), fieldBack},
 
 	{Prefilling, LookedUp{}, to(Reviewing, Prefilling), found},
-	{Prefilling, LookupFailed{}, to(Reviewing, Prefilling), notFound},
+	{Prefilling, LookupFailed{}, to(Reviewing, Prefilling, Failing), notFound},
 
 	{Reviewing, ChangeAsked{}, to(Filling), change},
 	{Reviewing, Confirmed{}, to(Consenting), confirm},
 	{Reviewing, WentBack{}, to(Filling), reviewBack},
 
-	{Consenting, Agreed{}, to(Sending, OpeningKeys, ChoosingMeans), agree},
+	{Consenting, Agreed{}, to(Sending, OpeningKeys, ChoosingMeans, Reviewing), agree},
 	{Consenting, WentBack{}, to(Reviewing), nil},
 
 	{Sending, PutDone{}, to(Sending), putDone},
@@ -329,7 +329,7 @@ func (v *Visit) answered() (State, []Effect) {
 	case !v.Service.Submit:
 		return Looking, []Effect{Lookup{v.Service.ID, v.Service.Lookup, maps.Clone(v.Answers)}}
 	case v.Told:
-		return Reviewing, nil
+		return v.review()
 	}
 	return Prefilling, nil
 }
@@ -381,9 +381,18 @@ func notFound(v *Visit, e Event) (State, []Effect) {
 	}
 	v.Told, v.Register = true, l.Err
 	if v.State == Prefilling {
-		return Reviewing, nil
+		return v.review()
 	}
 	return v.State, nil
+}
+
+// review shows what will be sent. What the register has refused for good is said
+// before anybody agrees to it, or signs it.
+func (v *Visit) review() (State, []Effect) {
+	if denied(v.Register) {
+		return v.fail(faultOf(v.Register))
+	}
+	return Reviewing, nil
 }
 
 func lookFailed(v *Visit, e Event) (State, []Effect) {

@@ -1,8 +1,8 @@
 package session
 
 import (
+	"slices"
 	"strconv"
-	"strings"
 
 	"kosk/device/catalogue"
 	"kosk/device/receipt"
@@ -331,12 +331,16 @@ func filling(v *Visit) scene.Scene {
 	return s
 }
 
-// step says where in the form the person is: the questions, the review, the consent.
+// step says where in the form the person is: the questions, the review, the
+// consent, the signature.
 func (v *Visit) step(n int) []scene.Node {
 	if !v.Service.Submit {
 		return nil
 	}
 	of := len(v.Service.Fields) + 2
+	if v.Service.Sign {
+		of++
+	}
 	if n == 1 {
 		n = v.Field + 1
 	}
@@ -351,10 +355,10 @@ func reviewing(v *Visit) scene.Scene {
 	s := v.scene(Reviewing, scene.Review, v.in("review.title"))
 	s.Add(v.lead("review.lead"))
 	s.Add(v.step(len(v.Service.Fields) + 1)...)
-	chip := v.in("source.chip")
+	known := v.known()
 	s.Add(
-		scene.Node{ID: "datum.name", Role: scene.Datum, Name: v.in("review.name"), Value: v.fullName(), Hint: chip, Private: true},
-		scene.Node{ID: "datum.fin", Role: scene.Datum, Name: v.in("review.fin"), Value: text.Say(v.Lang, text.Masked, v.Holder.MaskedFIN()), Hint: chip, Private: true},
+		scene.Node{ID: "datum.name", Role: scene.Datum, Name: v.in("review.name"), Value: v.fullName(), Hint: known, Private: true},
+		scene.Node{ID: "datum.fin", Role: scene.Datum, Name: v.in("review.fin"), Value: text.Say(v.Lang, text.Masked, v.Holder.MaskedFIN()), Hint: known, Private: true},
 	)
 	s.Add(v.registerData()...)
 	for _, f := range v.Service.Fields {
@@ -365,6 +369,15 @@ func reviewing(v *Visit) scene.Scene {
 	}
 	s.Add(v.foot(true, scene.Node{ID: "next", Name: v.in("review.next"), Action: Confirmed{}, Primary: true})...)
 	return s
+}
+
+// known is where the person's name comes from: the chip, or the means that they
+// came by.
+func (v *Visit) known() text.Words {
+	if m := v.Catalogue.MeansOf(catalogue.MeansID(v.Login.Means)); m != nil && !v.Carded {
+		return v.in("source.register", text.Arg{Name: "register", Words: m.Name.In(v.Lang)})
+	}
+	return v.in("source.chip")
 }
 
 // answer is the person's own answer to a field, in words.
@@ -416,8 +429,8 @@ func (v *Visit) value(d *catalogue.Datum, f Found) text.Words {
 // deletion.
 var ConsentItems = []string{"person", "operator", "purpose", "operations", "period", "deletion"}
 
-// Consent is the text that the person agrees to, item by item.
-func (v *Visit) Consent(item string) text.Words {
+// consent is the text that the person agrees to, item by item.
+func (v *Visit) consent(item string) text.Words {
 	switch item {
 	case "person":
 		return v.fullName()
@@ -425,24 +438,41 @@ func (v *Visit) Consent(item string) text.Words {
 		return v.Catalogue.Agency(v.Service.Agency).Name.In(v.Lang)
 	case "purpose":
 		return v.Service.Name.In(v.Lang)
+	case "operations":
+		if own := v.Service.Operations.In(v.Lang); !own.Empty() {
+			return own
+		}
 	}
 	return v.in(text.Key("consent." + item + "_value"))
 }
 
+// agreement is the consent as it stands on the screen.
+func (v *Visit) agreement() Agreement {
+	a := Agreement{Lang: v.Lang, Items: map[string]string{}}
+	for _, item := range ConsentItems {
+		a.Items[item] = v.consent(item).String()
+	}
+	return a
+}
+
 func consenting(v *Visit) scene.Scene {
 	s := v.scene(Consenting, scene.Consent, v.in("consent.title"))
-	s.Add(v.lead("consent.lead"))
+	lead, next := text.Key("consent.lead"), text.Key("consent.next")
+	if v.Service.Sign {
+		lead, next = "consent.lead_sign", "consent.next_sign"
+	}
+	s.Add(v.lead(lead))
 	s.Add(v.step(len(v.Service.Fields) + 2)...)
 	for _, item := range ConsentItems {
 		s.Add(scene.Node{
-			ID: "consent." + item, Role: scene.Datum, Name: v.in(text.Key("consent." + item)), Value: v.Consent(item),
+			ID: "consent." + item, Role: scene.Datum, Name: v.in(text.Key("consent." + item)), Value: v.consent(item),
 			Private: item == "person",
 		})
 	}
 	if v.Line != nil {
 		s.Add(scene.Node{ID: "offline", Role: scene.Note, Icon: "clock", Name: v.in("question.offline")})
 	}
-	s.Add(v.foot(true, scene.Node{ID: "next", Name: v.in("consent.next"), Action: Agreed{}, Primary: true})...)
+	s.Add(v.foot(true, scene.Node{ID: "next", Name: v.in(next), Action: Agreed{}, Primary: true})...)
 	return s
 }
 
@@ -480,7 +510,7 @@ func (v *Visit) numberNode() scene.Node {
 }
 
 func ending(v *Visit) scene.Scene {
-	key := map[Stage]text.Key{Stored: "result.stored", Accepted: "result.accepted", Done: "result.done"}[v.Stage]
+	key := v.output(map[Stage]text.Key{Stored: "result.stored", Accepted: "result.accepted", Done: "result.done"}[v.Stage])
 	s := v.scene(Ending, scene.Result, v.in(key+".title"))
 	if v.Stage == Done {
 		s.Role(scene.Title).Tone = scene.Good
@@ -502,9 +532,9 @@ func (v *Visit) finishNode() scene.Node {
 }
 
 func failing(v *Visit) scene.Scene {
-	s := v.scene(Failing, scene.Problem, v.in(v.Fault.Key+".title"))
-	s.Add(scene.Node{ID: "lead", Role: scene.Note, Tone: scene.Bad, Name: v.in(v.Fault.Key + ".lead")})
-	s.Add(scene.Node{ID: "what", Role: scene.Text, Name: v.in(v.Fault.Key + ".next")})
+	s := v.scene(Failing, scene.Problem, v.told(".title"))
+	s.Add(scene.Node{ID: "lead", Role: scene.Note, Tone: scene.Bad, Name: v.told(".lead")})
+	s.Add(scene.Node{ID: "what", Role: scene.Text, Name: v.told(".next")})
 	if v.Number != "" {
 		s.Add(v.numberNode())
 	}
@@ -519,6 +549,11 @@ func failing(v *Visit) scene.Scene {
 	}
 	s.Add(v.foot(false, v.finishNode())...)
 	return s
+}
+
+// told is a phrase of the fault, with the name of the PIN that it is about.
+func (v *Visit) told(part text.Key) text.Words {
+	return v.in(v.Fault.Key+part, text.Arg{Name: "pin", Words: v.used("pin.label")})
 }
 
 func takingCard(v *Visit) scene.Scene {
@@ -541,9 +576,9 @@ func takingCard(v *Visit) scene.Scene {
 func parting(v *Visit) scene.Scene {
 	s := scene.Scene{ID: string(Parting), Kind: scene.Result}
 	s.Add(v.tools()...)
-	tone := scene.Good
-	if !strings.HasPrefix(string(v.Bye), "parting.") { // a fault's words
-		tone = scene.Neutral
+	tone := scene.Neutral // of a fault's words, too
+	if slices.Contains([]text.Key{"parting.thanks", "parting.storing", "parting.sent"}, v.Bye) {
+		tone = scene.Good
 	}
 	s.Add(
 		scene.Node{ID: "title", Role: scene.Title, Name: v.in(v.Bye + ".title"), Tone: tone},

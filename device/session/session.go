@@ -102,6 +102,13 @@ const (
 // A Found is one datum of a register.
 type Found struct{ ID, Value, Lang, Register string }
 
+// An Agreement is a consent in the words that stood on the screen, whatever is
+// shown in which language afterwards.
+type Agreement struct {
+	Lang  text.Lang
+	Items map[string]string // by ConsentItems
+}
+
 // A Person is all that is known of the citizen; forgetting is setting it to zero.
 type Person struct {
 	Service *catalogue.Service
@@ -116,7 +123,9 @@ type Person struct {
 	Login   identity.Proof    // that the holder is here; zero until then
 	Signed  identity.Proof    // that they signed what they saw
 	Seen    []request.Line    // the review, as it stood when they confirmed it
+	SeenIn  text.Lang         // and in which language
 	Shown   []request.Line    // the review and the consent: what they sign
+	Consent Agreement         // what they agreed to; zero until then
 	Field   int               // index of the question on the screen
 	Change  bool              // the question was reached from the review
 	Answers map[string]string // field -> answer

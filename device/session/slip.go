@@ -3,7 +3,9 @@ package session
 import (
 	"slices"
 
+	"kosk/device/catalogue"
 	"kosk/device/receipt"
+	"kosk/device/request"
 	"kosk/device/text"
 )
 
@@ -22,6 +24,7 @@ func (v *Visit) slip() receipt.Slip {
 		s.Rows = append(v.askedRows(), v.foundRows(v.Found)...)
 		return s
 	}
+	s.Next = v.in(v.output(nextWords[v.Stage]))
 	switch v.Stage {
 	case Done:
 		s.Kind, s.Number = receipt.Final, v.Outcome.Number
@@ -33,19 +36,49 @@ func (v *Visit) slip() receipt.Slip {
 		if o := v.Outcome; !o.IssuedAt.IsZero() { // all that was signed stands on it
 			s.When = o.IssuedAt
 		}
-		if o := v.Outcome; !o.ValidUntil.IsZero() {
+		switch o := v.Outcome; {
+		case o.Kind == request.KindApplication:
+			s.Kind = receipt.Registered
+			by := receipt.Row{Label: v.in("slip.answer_by"), Value: text.Day(v.Lang, o.ValidUntil)}
+			s.Rows = slices.Insert(s.Rows, 0, by)
+		case !o.ValidUntil.IsZero():
 			s.Rows = append(s.Rows, receipt.Row{Label: v.in("slip.valid_until"), Value: text.Day(v.Lang, o.ValidUntil)})
 		}
-		s.Next = v.in("slip_next.done")
 		if v.Paged { // the certificate itself is a page
 			s.Kind, s.Rows, s.Next = receipt.Paged, nil, v.in("slip_next.paged")
 		}
 	case Accepted:
-		s.Kind, s.Rows, s.Next = receipt.Accepted, v.askedRows(), v.in("slip_next.accepted")
+		s.Kind, s.Rows = receipt.Accepted, v.askedRows()
 	default:
-		s.Kind, s.Rows, s.Next = receipt.Provisional, v.askedRows(), v.in("slip_next.stored")
+		s.Kind, s.Rows = receipt.Provisional, v.askedRows()
+	}
+	if m := v.signedWith(); m != nil {
+		s.Rows = append(s.Rows, receipt.Row{Label: v.in("slip.signed"), Value: m.Name.In(v.Lang)})
 	}
 	return s
+}
+
+// nextWords say what happens after each stage.
+var nextWords = map[Stage]text.Key{Unsent: "slip_next.stored", Stored: "slip_next.stored", Accepted: "slip_next.accepted", Done: "slip_next.done"}
+
+// output is a phrase as it is for what the service's request leads to, or has led to.
+func (v *Visit) output(key text.Key) text.Key {
+	application := v.Service.Output == catalogue.Application
+	if v.Outcome != nil {
+		application = v.Outcome.Kind == request.KindApplication
+	}
+	if application {
+		return "application." + key
+	}
+	return key
+}
+
+// signedWith is the means that the request was signed with, nil when it wasn't.
+func (v *Visit) signedWith() *catalogue.Means {
+	if !v.Service.Sign {
+		return nil
+	}
+	return v.Catalogue.MeansOf(catalogue.MeansID(v.Signed.Means))
 }
 
 // askedRows are the person's own answers, without those that the data repeat.

@@ -236,7 +236,7 @@ func TestLineDownAtThePick(t *testing.T) {
 	}
 	s = v.Scene()
 	for _, id := range []string{"datum.employer", "datum.position", "datum.since"} {
-		if n := s.Find(id); n == nil || n.Value.String() != "The ministry will fill this in" {
+		if n := s.Find(id); n == nil || n.Value.String() != "The agency will fill this in" {
 			t.Errorf("%s: %v", id, n)
 		}
 	}

@@ -215,7 +215,7 @@ var kinds = []func(c choose, v *session.Visit) session.Event{
 	},
 	lookedUp,
 	func(c choose, v *session.Visit) session.Event {
-		return session.LookupFailed{For: asked(c, v), Err: anyFault(c)}
+		return session.LookupFailed{For: asked(c, v), Err: one(c, anyFault(c), error(&offline.Fault{Reason: "no_contract", Err: offline.ErrRefused}))}
 	},
 	func(choose, *session.Visit) session.Event {
 		return session.PutDone{ID: "01KAMQ0000000000000000TEST", Number: "482913507264", At: time.Unix(1e9, 0), Token: "PLANTED"}
@@ -328,7 +328,7 @@ func begin(c choose) *session.Visit {
 	way := one(c, sessiontest.Certificate(text.Az), sessiontest.Check(text.Ru), sessiontest.Down(text.En),
 		sessiontest.Phone(text.Az, "imza", "", "501234567", "123456"), sessiontest.Phone(text.En, "sima", "x"))
 	if c(6) == 1 {
-		k.Catalogue, way = sessiontest.Signing().Catalogue, sessiontest.Signature(text.Ru)
+		way = sessiontest.Application(text.Ru)
 	}
 	v := session.New(k)
 	for _, e := range way[:c(len(way))] {

@@ -114,16 +114,19 @@ func opening(sc *scene.Scene, focus string) []message {
 	if !sc.MustHear.Empty() {
 		out = append(out, message{class: mustHear, scene: sc.ID, words: some(sc.MustHear)})
 	}
-	for _, role := range []scene.Role{scene.Title, scene.Eyebrow, scene.Lead} {
+	say := func(role scene.Role) {
 		if n := sc.Role(role); n != nil && !n.Decorative {
 			out = append(out, message{class: navigation, scene: sc.ID, node: n.ID, private: private(n), words: some(n.Name, n.Value)})
 		}
 	}
-	for i := range sc.Nodes {
+	say(scene.Title)
+	for i := range sc.Nodes { // what went wrong isn't kept for after the name of the service
 		if isAlert(&sc.Nodes[i]) {
 			out = append(out, alertOf(sc, &sc.Nodes[i]))
 		}
 	}
+	say(scene.Eyebrow)
+	say(scene.Lead)
 	if n := sc.Find(focus); n != nil && !isOpening(n) {
 		out = append(out, focused(sc, n))
 	}

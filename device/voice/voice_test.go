@@ -212,8 +212,8 @@ func TestASceneIsReadFromItsTitle(t *testing.T) {
 		s.MustHear = words("Take your card.")
 		h.Scene(s, "a")
 		h.quiet()
-		want(t, "said", h.said(), "Take your card.", "Which one?", "Certificates", "Choose one of these.",
-			"Attention.", "The line is down.", "Employment, choice", "Where you work.", "1 of 2")
+		want(t, "said", h.said(), "Take your card.", "Which one?", "Attention.", "The line is down.",
+			"Certificates", "Choose one of these.", "Employment, choice", "Where you work.", "1 of 2")
 	})
 }
 

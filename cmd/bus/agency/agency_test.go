@@ -110,3 +110,39 @@ func FuzzLookup(f *testing.F) {
 		}
 	})
 }
+
+// Who signs for an employer has one sheet to send: the register says so before,
+// and the fund afterwards.
+func TestSheets(t *testing.T) {
+	a := New(func(c request.Certificate) ([]byte, error) { return []byte(c.Kind), nil })
+	all := Population()
+	for name, c := range map[string]struct {
+		person Person
+		reason string
+	}{"due": {all[0], ""}, "sent before": {all[1], ReasonAlreadyApplied}, "nobody's employer": {all[2], ReasonNotEntitled}} {
+		t.Run(name, func(t *testing.T) {
+			p := c.person
+			answer := a.Lookup(BenefitSheet, []byte(`{"fin":"`+p.FIN+`"}`), time.Now())
+			d, err := a.Decide(request.Draft{
+				ID: request.NewID(time.Now()), Service: ChildcareSheet,
+				Holder: request.Holder{FIN: p.FIN, DocumentNumber: p.DocumentNumber},
+			}, time.Now())
+			if err != nil || d.Reason != c.reason {
+				t.Fatalf("decided %q, %v", d.Reason, err)
+			}
+			if c.reason != "" {
+				if answer.Body != any(reason{c.reason}) || d.Outcome != nil {
+					t.Errorf("the register says %v", answer.Body)
+				}
+				return
+			}
+			told, ok := answer.Body.(facts)
+			if !ok || len(told.Data) != 6 || told.Data[1].Value != p.Sheet.InsurerNo {
+				t.Errorf("the register says %v", answer.Body)
+			}
+			if o := d.Outcome; o.Kind != request.KindApplication || string(o.Token) != request.KindApplication || o.Number == "" || len(o.Data) != 3 {
+				t.Error("no application was registered")
+			}
+		})
+	}
+}

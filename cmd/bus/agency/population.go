@@ -28,6 +28,18 @@ type Person struct {
 	Employer       string    // empty without a contract
 	Position       string
 	Since          time.Time // of the contract; midnight UTC
+	Sheet          *Sheet    // that the person signs for the employer; nil for who doesn't
+}
+
+// A Sheet is a calculation sheet of the fund for the benefit of an employee who
+// looks after a child: due from an employer, or registered already.
+type Sheet struct {
+	InsurerNo  string // 7 digits: the employer's account at the fund
+	Employee   string // surname, given name, patronymic
+	Child      string
+	Born       time.Time // midnight UTC
+	Amount     int       // whole manats a month
+	Registered bool
 }
 
 // Format writes the word "person" for every verb.
@@ -49,8 +61,9 @@ func day(year int, month time.Month, d int) time.Time {
 	return time.Date(year, month, d, 0, 0, 0, 0, time.UTC)
 }
 
-// Population is everybody, the main test person first. The third one is without
-// a contract, the last one's card has expired.
+// Population is everybody, the main test person first. The first two sign sheets
+// for their employers, the second has sent it; the third one is without a
+// contract, the last one's card has expired.
 func Population() []Person {
 	return []Person{
 		{
@@ -58,12 +71,20 @@ func Population() []Person {
 			BirthDate: day(1990, time.May, 12), Sex: "F", DocumentNumber: "AA1234567",
 			Expires: day(2033, time.March, 1), CAN: "123456",
 			Employer: "“Xəzər Gəmiçilik” ASC", Position: "mühasib", Since: day(2019, time.September, 2),
+			Sheet: &Sheet{
+				InsurerNo: "1402557", Employee: "Səlimova Nərgiz Fərhad qızı", Child: "Səlimov Tural Rüfət oğlu",
+				Born: day(2025, time.September, 14), Amount: 30,
+			},
 		},
 		{
 			FIN: "1QK8M3T", Surname: "ƏLİYEV", GivenNames: "İLQAR", Patronymic: "VAQİF OĞLU",
 			BirthDate: day(1978, time.November, 30), Sex: "M", DocumentNumber: "AA2345678",
 			Expires: day(2031, time.July, 14), CAN: "234567",
 			Employer: "“Abşeron Körpü Tikinti” MMC", Position: "baş mühəndis", Since: day(2011, time.February, 21),
+			Sheet: &Sheet{
+				InsurerNo: "2918340", Employee: "Kərimova Aynur Elçin qızı", Child: "Kərimli Nihad Orxan oğlu",
+				Born: day(2024, time.December, 2), Amount: 15, Registered: true,
+			},
 		},
 		{
 			FIN: "7HZ2W9C", Surname: "QULİYEVA", GivenNames: "ŞƏLALƏ", Patronymic: "TOĞRUL QIZI",

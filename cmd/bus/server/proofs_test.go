@@ -32,9 +32,15 @@ func (k *kiosk) login(p agency.Person, use string) request.Proof {
 	if err != nil {
 		k.t.Fatal(err)
 	}
+	return k.approve(p, identity.Use(use), statement)
+}
+
+// approve has a person's phone sign a statement.
+func (k *kiosk) approve(p agency.Person, use identity.Use, statement []byte) request.Proof {
+	k.t.Helper()
 	phone, user, _, _ := agency.Credentials(p)
 	begin, err := json.Marshal(identity.ApprovalQuestion{
-		Means: "imza", Use: identity.Use(use), Statement: statement, Phone: phone, User: user,
+		Means: "imza", Use: use, Statement: statement, Phone: phone, User: user,
 	})
 	if err != nil {
 		k.t.Fatal(err)

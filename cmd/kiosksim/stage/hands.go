@@ -66,6 +66,7 @@ const (
 	Return xproto.Keysym = 0xff0d
 	Escape xproto.Keysym = 0xff1b
 	F1     xproto.Keysym = 0xffbe
+	F6     xproto.Keysym = 0xffc3
 	F8     xproto.Keysym = 0xffc5
 	F9     xproto.Keysym = 0xffc6
 )

@@ -26,7 +26,7 @@ type Report struct {
 	APDUs     int      `json:"apdus,omitempty"`
 	CardMS    int      `json:"card_ms,omitempty"`
 	RequestID string   `json:"request_id,omitempty"`
-	Outcome   string   `json:"outcome"` // "final", "provisional" or "answered"
+	Outcome   string   `json:"outcome"` // "final", "registered", "provisional" or "answered"
 	Slip      *Slip    `json:"slip,omitempty"`
 	Touches   int      `json:"touches"`
 	Typed     int      `json:"typed"`
@@ -186,6 +186,38 @@ func (a *Actor) ToReview(ctx context.Context) error {
 	)
 }
 
+// ToSheet goes from the name to the review of an application that has to be signed.
+func (a *Actor) ToSheet(ctx context.Context) error {
+	return steps(
+		func() error { return a.Touch(ctx, "service.childcare_sheet") },
+		func() error { return a.Sees(ctx, "pin") },
+		func() error { return a.TouchDigits(ctx, PIN1) },
+		func() error { return a.Touch(ctx, "next") },
+		func() error { return a.Sees(ctx, "question") },
+		func() error { return a.Touch(ctx, "option.employer") },
+		func() error { return a.Sees(ctx, "review") },
+	)
+}
+
+// ToSigning goes from the review to the question for PIN2.
+func (a *Actor) ToSigning(ctx context.Context) error {
+	return steps(
+		func() error { return a.Touch(ctx, "next") },
+		func() error { return a.Sees(ctx, "consent") },
+		func() error { return a.Touch(ctx, "next") },
+		func() error { return a.Sees(ctx, "pin") },
+	)
+}
+
+// Signs types PIN2 and has what was seen signed.
+func (a *Actor) Signs(ctx context.Context, pin string) error {
+	return steps(
+		func() error { return a.TouchDigits(ctx, pin) },
+		func() error { return a.picture(ctx) },
+		func() error { return a.Touch(ctx, "next") },
+	)
+}
+
 // ToResult goes from the review to the result.
 func (a *Actor) ToResult(ctx context.Context) error {
 	return steps(
@@ -264,7 +296,29 @@ func (a *Actor) Certificate(ctx context.Context, lang string, largest bool) (r R
 	return finish(Report{Service: "workplace_cert", Lang: lang, Line: "up", By: "touch", Outcome: "final"})
 }
 
-// CertificateByKeys is the same visit without sight: headphones in, keys and
+// Application is a whole visit for an application that the card signs with PIN2,
+// by touch.
+func (a *Actor) Application(ctx context.Context, lang string, largest bool) (r Report, err error) {
+	finish, err := a.Begin(ctx)
+	if err != nil {
+		return r, err
+	}
+	err = steps(
+		func() error { return a.ToName(ctx, lang, largest) },
+		func() error { return a.ToSheet(ctx) },
+		func() error { return a.ToSigning(ctx) },
+		func() error { return a.Signs(ctx, PIN2) },
+		func() error { return a.Sees(ctx, "result") },
+		func() error { return a.TakesSlip(ctx) },
+		func() error { return a.Leaves(ctx) },
+	)
+	if err != nil {
+		return r, err
+	}
+	return finish(Report{Service: "childcare_sheet", Lang: lang, Line: "up", By: "touch", Outcome: "registered"})
+}
+
+// CertificateByKeys is a visit for a certificate without sight: headphones in, keys and
 // voice alone.
 func (a *Actor) CertificateByKeys(ctx context.Context, lang string) (r Report, err error) {
 	finish, err := a.Begin(ctx)

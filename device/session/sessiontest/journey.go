@@ -97,8 +97,47 @@ func Subject() identity.Subject {
 	return identity.Subject{FIN: "5ARPXK2", Surname: "Məmmədova", GivenNames: "Aygün"}
 }
 
-// Signing is a machine whose certificate has to be signed for: what applications
-// will be like.
+// Application are the events of a visit in which the card signs what will be
+// sent, up to the result.
+func Application(lang text.Lang) []session.Event {
+	events := []session.Event{session.LanguageChosen{Lang: lang}, session.WithCard{}, session.CardIn{}}
+	for _, r := range "123456" {
+		events = append(events, session.Typed{Rune: r})
+	}
+	events = append(events, session.Entered{}, session.HolderRead{Holder: Holder()}, session.ServicePicked{ID: application})
+	events = append(events, PIN(1)...)
+	events = append(events, session.Answered{Field: "payer", Value: "employer"}, Sheet(), session.Confirmed{}, session.Agreed{})
+	events = append(events, PIN(3)...)
+	return append(events,
+		session.PutDone{ID: "01KAMQ0000000000000000TEST", Number: "482913507264", At: when, Token: "6BF5Z"},
+		session.OutcomeCame{Outcome: request.Outcome{
+			Kind: request.KindApplication, Number: "482913507264", Service: application, IssuedAt: when, ValidUntil: when.AddDate(0, 0, 15),
+			Data: []request.Datum{
+				{ID: "employee", Value: "Səlimova Nərgiz Fərhad qızı", Lang: "az"},
+				{ID: "child", Value: "Səlimov Tural Rüfət oğlu", Lang: "az"},
+				{ID: "amount", Value: "30"},
+			},
+		}, Token: "6BF5Z"},
+		session.SlipPrinted{Outcome: printer.Confirmed}, session.Finished{}, session.CardOut{},
+	)
+}
+
+// application is the shipped service that has to be signed for.
+const application = "childcare_sheet"
+
+// Sheet is what the fund's register knows of the person's employer.
+func Sheet() session.LookedUp {
+	return session.LookedUp{For: application, At: when, Found: []session.Found{
+		{ID: "insurer", Value: "“Xəzər Gəmiçilik” ASC", Lang: "az"},
+		{ID: "insurer_no", Value: "1402557"},
+		{ID: "employee", Value: "Səlimova Nərgiz Fərhad qızı", Lang: "az"},
+		{ID: "child", Value: "Səlimov Tural Rüfət oğlu", Lang: "az"},
+		{ID: "born", Value: "2025-09-14"},
+		{ID: "amount", Value: "30"},
+	}}
+}
+
+// Signing is a machine whose certificate has to be signed for.
 func Signing() session.Kiosk {
 	k := Kiosk()
 	c := *k.Catalogue
@@ -106,19 +145,6 @@ func Signing() session.Kiosk {
 	c.Service("workplace_cert").Sign = true
 	k.Catalogue = &c
 	return k
-}
-
-// Signature are the events of a visit in which the request is signed, up to its
-// being stored; the machine is Signing's.
-func Signature(lang text.Lang) []session.Event {
-	var events []session.Event
-	for _, e := range Certificate(lang) {
-		if _, sent := e.(session.PutDone); sent {
-			break
-		}
-		events = append(events, e)
-	}
-	return append(events, PIN(3)...)
 }
 
 // Phone are the events of a visit without a card, by approval on a phone: with
@@ -164,7 +190,7 @@ var Faults = []error{
 
 // Refusals are the reasons that have a scene of their own.
 var Refusals = []string{
-	"no_contract", "unknown_person", "agency_refused", "holder_mismatch", "bad_imei", "evidence_missing", "busy", "expired", "operator", "damaged", "bad_id",
+	"no_contract", "unknown_person", "not_entitled", "already_applied", "agency_refused", "holder_mismatch", "bad_imei", "evidence_missing", "busy", "expired", "operator", "damaged", "bad_id",
 }
 
 // Journey is every different scene that a person can meet, in one language:
@@ -190,11 +216,12 @@ func JourneyAt(lang text.Lang, size scene.TextSize) []scene.Scene {
 	}
 	walk("", Kiosk(), Certificate(lang))
 	walk("-open", Kiosk(), Check(lang))
-	walk("-sign", Signing(), Signature(lang))
+	walk("-sign", Kiosk(), Application(lang))
 	walk("-sima", Kiosk(), Phone(lang, "sima", "sima:01KAMQ0000000000000000TEST:b5ARPXK2")[:5])
 	walk("-imza", Kiosk(), Phone(lang, "imza", "", "501234567", "123456"))
 	walk("-code", Kiosk(), Phone(lang, "code", "", "12345678", "864208")[:18])
 	all = append(all, refusedPINs(lang, size)...)
+	all = append(all, unsigned(lang, size)...)
 	down := Kiosk()
 	down.Line = offline.ErrLineDown
 	walk("-down", down, Down(lang))
@@ -244,6 +271,51 @@ func refusedPINs(lang text.Lang, size scene.TextSize) []scene.Scene {
 		named(asked(signer.PIN{Tries: 1, Min: 4, Max: 12}), "-last-try"),
 		named(asked(signer.PIN{}), "-blocked"),
 	}
+}
+
+// unsigned are what happens instead of a signature: a wrong PIN2, a blocked one and
+// the ways that are left, a phone, the card pulled out, the line down.
+func unsigned(lang text.Lang, size scene.TextSize) []scene.Scene {
+	asked := func(line error, pin signer.PIN) *session.Visit {
+		k := Kiosk()
+		k.Line = line
+		v := session.New(k)
+		v.TextSize = size
+		for _, e := range Application(lang) {
+			if o, opened := e.(session.KeysOpened); opened && o.Claim == 3 {
+				v.Step(session.KeysOpened{Claim: 3, PIN: pin})
+				break
+			}
+			v.Step(e)
+		}
+		return v
+	}
+	var all []scene.Scene
+	wrong := asked(nil, signer.PIN{Tries: 3, Min: 5, Max: 12})
+	for _, r := range "86420" {
+		wrong.Step(session.Typed{Rune: r})
+	}
+	wrong.Step(session.Entered{})
+	all = append(all, named(wrong, "-sign"))
+	wrong.Step(session.ProofFailed{Claim: wrong.Proving.Claim, Err: &signer.PINError{Tries: 2}})
+	all = append(all, named(wrong, "-sign-wrong"))
+	wrong.Step(session.CardOut{})
+	all = append(all, named(wrong, "-unsigned"))
+	down := asked(offline.ErrLineDown, signer.PIN{Tries: 3, Min: 4, Max: 12})
+	for _, e := range PIN(3)[1:] {
+		down.Step(e)
+	}
+	for _, e := range []session.Event{session.PutDone{ID: "01KAMQ0000000000000000TEST", Number: "482913507264", At: when, Token: "6BF5Z"}, session.WaitEnded{}} {
+		down.Step(e)
+	}
+	all = append(all, named(down, "-sign-down"))
+	blocked := asked(nil, signer.PIN{})
+	all = append(all, named(blocked, "-sign-blocked"), named(asked(nil, signer.PIN{Tries: 1}), "-sign-last-try"))
+	blocked.Step(session.Retried{})
+	all = append(all, named(blocked, "-sign"))
+	blocked.Step(session.MeansPicked{ID: "sima"})
+	blocked.Step(session.Prompted{Claim: blocked.Proving.Claim, Prompt: identity.Prompt{Code: "4821", QR: "sima:01KAMQ0000000000000000TEST:b5ARPXK2"}})
+	return append(all, named(blocked, "-sign"))
 }
 
 // Down are the events of a visit for a certificate with the line down and no paper.
