@@ -166,25 +166,31 @@ func (s *Server) runWork(ctx context.Context) {
 const (
 	firstRest   = 100 * time.Millisecond
 	longestRest = 10 * time.Second
+	rareRest    = 10 * time.Minute // when it isn't the ledger that is away
 )
 
-// carryOut performs a job. A ledger that could not be asked may answer the next
-// time: without that, the request would stay undecided until the next start.
+// carryOut performs a job until it is decided: who filed it waits for an answer.
+// A ledger that can't be asked is asked again soon; whatever else fails may need
+// somebody's hand, and is tried again at longer and longer intervals.
 func (s *Server) carryOut(ctx context.Context, id string, tokens chan struct{}) {
 	defer s.work.done(id)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for rest := firstRest; ; rest = min(2*rest, longestRest) {
+	longest := longestRest
+	for rest := firstRest; ; rest = min(2*rest, longest) {
 		err := s.perform(ctx, id, tokens)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		s.Log.Error("work failed", "id", id, "err", err)
-		if errors.Is(err, ledger.ErrUnknown) {
+		switch {
+		case errors.Is(err, ledger.ErrUnknown):
 			s.fail(err)
-		}
-		if !errors.Is(err, ledger.ErrUnavailable) {
 			return
+		case errors.Is(err, ledger.ErrUnavailable):
+			longest = longestRest
+		default:
+			longest = rareRest
 		}
 		timer.Reset(rest)
 		select {
