@@ -37,7 +37,10 @@ func (c catalogueSet) Run(out io.Writer) error {
 	return describeCatalogue(out, m)
 }
 
-type catalogueShow struct{ folder }
+type catalogueShow struct {
+	folder
+	Out string `type:"path" help:"Also write it to this file, signed, as kiosks get it and as 'kioskctl verify --catalogue' reads it."`
+}
 
 // Run prints the newest version.
 func (c catalogueShow) Run(out io.Writer) error {
@@ -48,6 +51,19 @@ func (c catalogueShow) Run(out io.Writer) error {
 	if m == nil {
 		_, err := fmt.Fprintln(out, "nothing was published from here yet")
 		return err
+	}
+	if c.Out != "" {
+		reg, err := registry.Open(c.Dir)
+		if err != nil {
+			return err
+		}
+		b, err := m.Seal(reg.Keys().Receipt)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(c.Out, b, 0o644); err != nil {
+			return err
+		}
 	}
 	return describeCatalogue(out, m)
 }

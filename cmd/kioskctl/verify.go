@@ -31,6 +31,7 @@ type verifyCommand struct {
 	Key     string `type:"existingfile" xor:"key" help:"The bus's public key of receipts, PEM ('bus key')."`
 	Dir     string `type:"existingdir" xor:"key" help:"Folder of an enrolled kiosk, whose bus is asked about."`
 	Revoked string `type:"existingfile" help:"The bus's signed list of what holds no longer ('bus revocations', or its answer to GET v1/revocations). Without it that isn't checked."`
+	Words   string `name:"catalogue" type:"existingfile" help:"The bus's signed catalogue ('bus catalogue show --out'), when a page's words are of another one than this program's."`
 	JSON    bool   `name:"json" help:"Say it in JSON."`
 }
 
@@ -88,11 +89,15 @@ func (c verifyCommand) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	offer, err := c.offer(key)
+	if err != nil {
+		return err
+	}
 	code, page, err := c.read()
 	if err != nil {
 		return err
 	}
-	f := judge(code, page, key, list, time.Now())
+	f := judge(code, page, key, list, offer, time.Now())
 	if c.JSON {
 		b, err := json.MarshalIndent(f, "", "  ")
 		if err == nil {
@@ -152,6 +157,23 @@ func (c verifyCommand) list(key *ecdsa.PublicKey) (*request.Revocations, error) 
 		return nil, fmt.Errorf("%s: %w", c.Revoked, err)
 	}
 	return &list, nil
+}
+
+// offer is the catalogue with the words of pages: the given one, or the program's
+// own.
+func (c verifyCommand) offer(key *ecdsa.PublicKey) (*catalogue.Catalogue, error) {
+	if c.Words == "" {
+		return catalogue.Load()
+	}
+	b, err := os.ReadFile(c.Words)
+	if err != nil {
+		return nil, err
+	}
+	m, err := catalogue.OpenManifest(b, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Words, err)
+	}
+	return m.Offer()
 }
 
 // maxFile is the longest file that is read, in bytes.
@@ -232,7 +254,7 @@ func scan(b []byte) (string, error) {
 }
 
 // judge is the judgement on a code and the page around it.
-func judge(code string, page []byte, key *ecdsa.PublicKey, list *request.Revocations, now time.Time) finding {
+func judge(code string, page []byte, key *ecdsa.PublicKey, list *request.Revocations, offer *catalogue.Catalogue, now time.Time) finding {
 	f := finding{Verdict: genuine}
 	if list != nil {
 		f.Revocation = &revocationAge{list.IssuedAt, now.After(list.NextUpdate)}
@@ -256,9 +278,7 @@ func judge(code string, page []byte, key *ecdsa.PublicKey, list *request.Revocat
 		f.Verdict = revoked
 	}
 	if f.document != nil {
-		if err := f.compare(code, page); err != nil {
-			f.Verdict, f.Why = altered, err.Error()
-		}
+		f.compare(code, page, offer)
 	}
 	return f
 }
@@ -279,41 +299,50 @@ func (f *finding) open(code string, key *ecdsa.PublicKey, now time.Time) (reques
 	return request.VerifyCertificate(b, key, now)
 }
 
-var errPage = errors.New("the page is not the one that was signed")
-
-// compare draws the page again from what was signed, with and without the marks
-// of a test and of a copy, and compares it byte for byte.
-func (f *finding) compare(code string, page []byte) error {
-	offer, err := catalogue.Load()
-	if err != nil {
-		return err
+// compare writes down what was signed, in the words of a catalogue, and holds the
+// page against it. A page in the words of another one can't be: who made it says
+// which, so that it is never taken for genuine by that.
+func (f *finding) compare(code string, page []byte, offer *catalogue.Catalogue) {
+	slip, err := receipt.Certificate(*f.document, code, offer, false)
+	if err != nil { // the catalogue doesn't know it: in the register's own words
+		for _, d := range f.document.Outcome.Data {
+			f.Text = append(f.Text, d.ID+": "+d.Value)
+		}
+	} else {
+		for _, w := range receipt.Text(slip) {
+			f.Text = append(f.Text, w.String())
+		}
 	}
+	same := f.document.Catalogue == offer.Version
+	if !same {
+		f.Why = fmt.Sprintf("the words on the page are of catalogue %s: give it with --catalogue", f.document.Catalogue)
+	}
+	switch {
+	case page == nil:
+	case !same || err != nil:
+		f.Verdict = unknown
+	case !f.drawn(code, page, offer):
+		f.Verdict, f.Why = altered, "the page is not the one that was signed"
+	}
+}
+
+// drawn reports whether a page is, byte for byte, one that was drawn of what was
+// signed, with or without the marks of a test and of a copy.
+func (f *finding) drawn(code string, page []byte, offer *catalogue.Catalogue) bool {
 	for _, test := range []bool{false, true} {
-		slip, err := receipt.Certificate(*f.document, code, offer, test)
-		if err != nil {
-			return err
-		}
-		if f.Text == nil {
-			for _, w := range receipt.Text(slip) {
-				f.Text = append(f.Text, w.String())
-			}
-		}
-		if page == nil {
-			return nil
-		}
 		for _, again := range []bool{false, true} {
+			slip, err := receipt.Certificate(*f.document, code, offer, test)
+			if err != nil {
+				return false
+			}
 			composed := receipt.Compose(slip)
 			composed.Copy = again
-			drawn, err := document.Draw(composed)
-			if err != nil {
-				return err
-			}
-			if bytes.Equal(drawn, page) {
-				return nil
+			if drawn, err := document.Draw(composed); err == nil && bytes.Equal(drawn, page) {
+				return true
 			}
 		}
 	}
-	return errPage
+	return false
 }
 
 // String is the finding for a person.

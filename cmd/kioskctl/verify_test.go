@@ -21,6 +21,7 @@ import (
 	"kosk/device/catalogue"
 	"kosk/device/receipt"
 	"kosk/device/request"
+	"kosk/device/seal"
 	"kosk/drivers/printer/document"
 )
 
@@ -84,18 +85,30 @@ func (i *issuer) outcome(number string, day time.Time) request.Outcome {
 	return o
 }
 
-// page is the code and the page of a certificate, as the kiosk prints it.
+// page is the code and the page of a certificate, as the kiosk prints it in its own
+// catalogue's words.
 func (i *issuer) page(o request.Outcome, lang string) (code string, pdf []byte) {
 	i.t.Helper()
-	code, err := request.PackDocument(o, lang)
+	return i.pageOf(o, lang, program(i.t))
+}
+
+// program is the program's own catalogue.
+func program(t *testing.T) *catalogue.Catalogue {
+	t.Helper()
+	c, err := catalogue.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (i *issuer) pageOf(o request.Outcome, lang string, offer *catalogue.Catalogue) (code string, pdf []byte) {
+	i.t.Helper()
+	code, err := request.PackDocument(o, lang, offer.Version)
 	if err != nil {
 		i.t.Fatal(err)
 	}
 	d, err := request.VerifyDocument(code, &i.key.PublicKey, o.IssuedAt)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	offer, err := catalogue.Load()
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -136,7 +149,7 @@ func TestVerify(t *testing.T) {
 	forged, _ := forger.page(forger.outcome("12345678903", now), "az")
 	other := good
 	other.Data = append([]request.Datum{{ID: "employer", Value: "“Neft” ASC", Lang: "az"}}, good.Data[1:]...)
-	changed, err := request.PackDocument(other, "az")
+	changed, err := request.PackDocument(other, "az", program(t).Version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +196,7 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
-	said := judge(code, nil, &bus.key.PublicKey, nil, now).String()
+	said := judge(code, nil, &bus.key.PublicKey, nil, program(t), now).String()
 	for _, want := range []string{"GENUINE", "Xəzər Logistika", "Baş mühəndis", "not checked"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not said:\n%s", want, said)
@@ -199,6 +212,57 @@ func TestAFileThatIsNotThereIsNoCertificate(t *testing.T) {
 		if verdict := (judgementError{}); err == nil || errors.As(err, &verdict) {
 			t.Errorf("%s: %v, want an error", what, err)
 		}
+	}
+}
+
+// A page in the words of a catalogue that came by the line can be compared by who
+// has that catalogue, signed by the bus; else its code is read, and no more.
+func TestVerifyAPageOfAnotherCatalogue(t *testing.T) {
+	bus := newIssuer(t)
+	own := program(t)
+	m, err := own.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Version, m.Issued, m.Catalogue = 7, time.Now().UTC().Truncate(time.Second), "9999.1"
+	for _, it := range m.Services {
+		if it["id"] == "workplace_cert" {
+			it["name"].(map[string]any)["az"] = "İş yeri arayışı"
+		}
+	}
+	sealed, err := m.Seal(bus.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := m.Offer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, key := bus.file("catalogue.json", sealed), bus.keyFile()
+	o := bus.outcome("12345678903", time.Now().UTC().Truncate(time.Second))
+	code, pdf := bus.pageOf(o, "az", next)
+	page := bus.file("page.pdf", pdf)
+	_, mine := bus.page(o, "az")
+	other := bus.file("other.pdf", mine)
+	for _, c := range []struct {
+		name, what, words string
+		want              judgement
+		why               string
+	}{
+		{"its page, with the catalogue", page, words, genuine, ""},
+		{"its page, without", page, "", unknown, "catalogue 9999.1"},
+		{"its code, with the catalogue", code, words, genuine, ""},
+		{"its code, without", code, "", genuine, "catalogue 9999.1"},
+		{"a page of the program's catalogue, with another", other, words, unknown, own.Version},
+		{"a page that names a catalogue and has another's words", bus.file("bent.pdf", bytes.Replace(pdf, []byte("/MediaBox"), []byte("/MediaBoy"), 1)), words, altered, ""},
+	} {
+		f := asked(t, verifyCommand{What: c.what, Key: key, Words: c.words})
+		if f.Verdict != c.want || !strings.Contains(f.Why, c.why) || len(f.Text) == 0 {
+			t.Errorf("%s: %s (%s), want %s", c.name, f.Verdict, f.Why, c.want)
+		}
+	}
+	if err := (verifyCommand{What: code, Key: newIssuer(t).keyFile(), Words: words}).Run(io.Discard); !errors.Is(err, seal.ErrSeal) {
+		t.Errorf("a catalogue that another signed: %v", err)
 	}
 }
 
@@ -234,7 +298,7 @@ func TestVerifyApplication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := judge(request.Base45(token), nil, &bus.key.PublicKey, nil, day.AddDate(1, 0, 0))
+	f := judge(request.Base45(token), nil, &bus.key.PublicKey, nil, program(t), day.AddDate(1, 0, 0))
 	if said := f.String(); f.Verdict != genuine || f.Kind != request.KindApplication || !strings.Contains(said, "answer by") || strings.Contains(said, "valid until") {
 		t.Errorf("says %s", said)
 	}

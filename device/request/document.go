@@ -24,16 +24,18 @@ const maxDocumentData = 64 << 10
 // certificate, and the data that its hash binds, so that whoever scans the page
 // has the very text that was signed.
 type documentCode struct {
-	_       struct{} `cbor:",toarray"`
-	Version int
-	Lang    string // of the page: "az", "ru" or "en"
-	Token   []byte // of a Certificate
-	Data    []byte // canonical JSON (RFC 8785), deflated (RFC 1951)
+	_         struct{} `cbor:",toarray"`
+	Version   int
+	Lang      string // of the page: "az", "ru" or "en"
+	Catalogue string // version of the one whose words stand on the page; no part of what was signed
+	Token     []byte // of a Certificate
+	Data      []byte // canonical JSON (RFC 8785), deflated (RFC 1951)
 }
 
 // PackDocument writes a certificate and all its data as the text of a 2-D code,
-// in base 45. lang is the language of the page.
-func PackDocument(o Outcome, lang string) (string, error) {
+// in base 45. lang is the language of the page, catalogue the version of the one
+// that has its words.
+func PackDocument(o Outcome, lang, catalogue string) (string, error) {
 	data, err := json.Marshal(o.Data)
 	if err == nil {
 		data, err = jcs.Transform(data)
@@ -52,7 +54,7 @@ func PackDocument(o Outcome, lang string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("pack document: %w", err)
 	}
-	b, err := cbor.Marshal(documentCode{Version: documentVersion, Lang: lang, Token: o.Token, Data: small.Bytes()})
+	b, err := cbor.Marshal(documentCode{Version: documentVersion, Lang: lang, Catalogue: catalogue, Token: o.Token, Data: small.Bytes()})
 	if err != nil {
 		return "", fmt.Errorf("pack document: %w", err)
 	}
@@ -64,6 +66,7 @@ type Document struct {
 	Certificate Certificate
 	Outcome     Outcome
 	Lang        string
+	Catalogue   string // version of the one whose words stand on the page, as the code says
 }
 
 // String keeps the document out of logs.
@@ -96,7 +99,7 @@ func VerifyDocument(code string, key *ecdsa.PublicKey, now time.Time) (Document,
 	if err != nil {
 		return Document{}, fmt.Errorf("verify document: %w", ErrAltered)
 	}
-	out := Document{Certificate: c, Lang: d.Lang, Outcome: Outcome{
+	out := Document{Certificate: c, Lang: d.Lang, Catalogue: d.Catalogue, Outcome: Outcome{
 		Kind: KindCertificate, Number: c.Number, Service: c.Service,
 		IssuedAt: c.IssuedAt, ValidUntil: c.ValidUntil, Token: d.Token,
 	}}

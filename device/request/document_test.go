@@ -54,7 +54,7 @@ func aKey(t testing.TB) *ecdsa.PrivateKey {
 func TestDocumentSaysWhatWasSigned(t *testing.T) {
 	key := aKey(t)
 	o := aDocument(t, key)
-	code, err := PackDocument(o, "az")
+	code, err := PackDocument(o, "az", "2026.11")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestDocumentIsRefused(t *testing.T) {
 		c := o
 		c.Data = append([]Datum(nil), o.Data...)
 		change(&c)
-		code, err := PackDocument(c, "az")
+		code, err := PackDocument(c, "az", "2026.11")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestDocumentIsRefused(t *testing.T) {
 
 func TestDocumentIsNotLogged(t *testing.T) {
 	key := aKey(t)
-	code, _ := PackDocument(aDocument(t, key), "az")
+	code, _ := PackDocument(aDocument(t, key), "az", "2026.11")
 	d, err := VerifyDocument(code, &key.PublicKey, documentDay)
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestRevocations(t *testing.T) {
 
 func FuzzDocument(f *testing.F) {
 	key := aKey(f)
-	code, err := PackDocument(aDocument(f, key), "ru")
+	code, err := PackDocument(aDocument(f, key), "ru", "2026.11")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		if d, err := VerifyDocument(text, &key.PublicKey, documentDay); err == nil {
-			if _, err := PackDocument(d.Outcome, d.Lang); err != nil {
+			if _, err := PackDocument(d.Outcome, d.Lang, d.Catalogue); err != nil {
 				t.Fatal(err)
 			}
 		}

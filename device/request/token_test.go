@@ -272,7 +272,7 @@ func TestAnApplicationIsNoCertificate(t *testing.T) {
 		t.Errorf("an application passes for a certificate: %v", err)
 	}
 	o.Token = b
-	code, err := PackDocument(o, "az")
+	code, err := PackDocument(o, "az", "2026.11")
 	if err != nil {
 		t.Fatal(err)
 	}
