@@ -310,6 +310,33 @@ func TestTheBusRefusesWhatComesTooLate(t *testing.T) {
 	saysWhy(t, f.Reason)
 }
 
+// The outbox has what its promises need: room laid aside for a disk that others
+// fill, notes that say whose it was, and nothing of them in the open.
+func TestTheOutboxOfAKiosk(t *testing.T) {
+	w := newWorld(t)
+	w.enrol(time.Now())
+	l := w.open(nil)
+	w.run(l, here(false), nil, "queue")
+	path := l.opts.Config.State.Queue()
+	if info, err := os.Stat(path + ".ballast"); err != nil || info.Size() != ballast {
+		t.Errorf("room laid aside: %v", err)
+	}
+	trace := health.NewTrace().Parent()
+	f, err := l.Queue.Show(string(w.put(l, trace)))
+	if err != nil || f.Station() != name || f.Trace != trace || f.Sealed {
+		t.Errorf("of %q, %+v, %v", f.Station(), f, err)
+	}
+	s, err := l.Queue.Stats()
+	if err != nil || s.Bound != int64(l.opts.Config.Queue.MaxMB)<<20 {
+		t.Errorf("bound %d, %v", s.Bound, err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(file, []byte(name)) || bytes.Contains(file, []byte(trace)) {
+		t.Errorf("notes can be read in the file: %v", err)
+	}
+	nobody(t, "the queue's file", file)
+}
+
 func TestTheQueueIsCompactedByNightWhenNobodyIsThere(t *testing.T) {
 	w := newWorld(t)
 	w.enrol(time.Now())
