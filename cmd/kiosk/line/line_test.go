@@ -86,7 +86,8 @@ func TestTelemetryTellsNothingOfAPerson(t *testing.T) {
 		t.Errorf("span %+v of %s", sp, trace.Parent())
 	}
 	if got.Boot != l.Boot || got.Firmware != "v1" || got.Catalogue != "2026-11" || got.Trust.Version != 3 || !got.Trust.Development ||
-		got.Key != "file" || got.Queue.Key != "file" || got.Queue.Bound != 8<<20 || got.Queue.Bytes == 0 || got.Paper.State != "unknown" {
+		got.Key != "file" || got.Queue.Key != "file" || got.Queue.Bound != 8<<20 || got.Queue.Bytes == 0 ||
+		got.Queue.Delivered != 1 || got.Queue.Duplicates != 0 || got.Queue.CommitP50MS <= 0 || got.Queue.CommitP99MS < got.Queue.CommitP50MS || got.Paper.State != "unknown" {
 		t.Errorf("%+v", got)
 	}
 	states := map[string]string{}
