@@ -841,6 +841,20 @@ func TestLongPollByETag(t *testing.T) {
 	}
 }
 
+// Nobody waits longer than 25 seconds, whatever they ask.
+func TestNoPollIsTooLong(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 0, "1": time.Second, "25": 25 * time.Second, "26": 25 * time.Second, "65535": 25 * time.Second} {
+		if got, ok := waitOf(text); got != want || !ok {
+			t.Errorf("%q waits %v, %v; want %v", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"-1", "1.5", "65536", "x"} {
+		if _, ok := waitOf(text); ok {
+			t.Errorf("%q is a time", text)
+		}
+	}
+}
+
 func TestEnrolment(t *testing.T) {
 	b := open(t, t.TempDir())
 	t.Run("ca certificate is the one of the code", func(t *testing.T) {
