@@ -37,6 +37,41 @@ func TestFiguresAreTakenFromBenchmarks(t *testing.T) {
 	}
 }
 
+// A figure that is not as asked stands in the file all the same.
+func TestAFigureThatIsNotAsAskedIsTold(t *testing.T) {
+	for name, tt := range map[string]struct {
+		least, most float64
+		told        bool
+	}{
+		"nothing asked": {0, 0, false}, "just enough": {33, 33, false}, "too few": {34, 0, true}, "too many": {0, 32, true},
+	} {
+		got := map[string]Figure{}
+		w := want{name: "f", bench: "BenchmarkRead/extended", metric: "apdus", least: tt.least, most: tt.most}
+		if err := (source{wants: []want{w}}).take(parse([]byte(printed)), got); (err != nil) != tt.told || got["f"].Value != 33 {
+			t.Errorf("%s: %v, %+v", name, err, got)
+		}
+	}
+}
+
+// TestFiguresOfTheLine: whoever follows the queue and the bus finds these names.
+func TestFiguresOfTheLine(t *testing.T) {
+	units := map[string]string{}
+	for _, s := range sources {
+		for _, w := range s.wants {
+			units[w.name] = w.unit
+		}
+	}
+	for name, unit := range map[string]string{
+		"queue.put_2k_x1_of_raw": "ratio", "queue.put_2k_x8_of_raw_group": "ratio", "queue.put_64k_x1_of_raw": "ratio",
+		"queue.syncs_per_commit": "syncs", "queue.written_per_byte_64k": "bytes", "bus.submissions_per_s": "1/s", "bus.p99_ms": "ms",
+		"bus.of_raw_sync": "ratio", "fleet.drain_of_ideal": "of ideal", "fleet.rejects_percent": "%", "fleet.live_p99_s": "s",
+	} {
+		if units[name] != unit {
+			t.Errorf("%s is in %q, not %q", name, units[name], unit)
+		}
+	}
+}
+
 func TestFigureThatIsNotThereIsTold(t *testing.T) {
 	for name, w := range map[string]want{
 		"no benchmark": {name: "f", bench: "BenchmarkOther", metric: "apdus"},

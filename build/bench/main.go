@@ -3,7 +3,7 @@
 //	"queue.puts_per_s": {"value": 1, "unit": "1/s", "peer": "...", "peer_value": 2, "ratio": 0.5}
 //
 // Some come from Go benchmarks, by the table in figures.go, the kiosk's own from
-// kiosksim bench. A figure that could not be had is told, and fails the run.
+// kiosksim bench. A figure that could not be had, or is not as asked, is told, and fails the run.
 package main
 
 import (

@@ -107,7 +107,7 @@ var dwellings = []home{
 	{"github.com/chromedp", nil, []string{"cmd/bus/console"}},  // a browser at the operator's page
 
 	{"github.com/digitorus/timestamp", []string{"cmd/bus/msglog"}, nil}, // RFC 3161
-	{"filippo.io/age", []string{"device/request", "device/provision", "device", "cmd/bus", "cmd/kioskctl", "cmd/kiosksim/fleet"}, nil},
+	{"filippo.io/age", []string{"device/request", "device/provision", "device", "cmd/bus", "cmd/kioskctl", "cmd/kiosksim/fleet"}, []string{"offline/queue"}},
 	{"github.com/fxamacker/cbor/v2", []string{"device/request"}, nil},
 	{"github.com/go-jose/go-jose/v4", []string{"device/request"}, nil},
 	{"github.com/gowebpki/jcs", []string{"device/request"}, nil},

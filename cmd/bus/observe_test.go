@@ -153,7 +153,7 @@ func report(trace string, spans map[string][2]string) []byte {
 	start := time.Now().Add(-time.Second).UTC()
 	r := health.Report{
 		Version: health.Version, At: start, Boot: "1", Seq: 1, Firmware: "1.4.0", Catalogue: "7",
-		Queue: health.Queue{Depth: 4, Parked: 1, Bytes: 64, Bound: 256, OldestS: map[string]int64{"waiting": 61, "of my own": 5, "of mine": 9}},
+		Queue: health.Queue{Depth: 4, Parked: 1, Bytes: 64, Bound: 256, OldestS: map[string]int64{"waiting": 61, "of my own": 5, "of mine": 9}, Delivered: 7, Duplicates: 2, CommitP50MS: 1.5, CommitP99MS: 250},
 		Paper: health.Paper{State: "low"}, Parts: []health.Part{{Name: "printer", State: "degraded"}, {Name: "card", State: "online"}},
 	}
 	for name, ids := range spans {
@@ -308,6 +308,8 @@ func TestMetricsAndConsoleOfAServingBus(t *testing.T) {
 		"kosk_bus_work state=waiting": 0, "kosk_bus_work state=working": 0, "kosk_bus_ledger_submissions": 1, "kosk_bus_ledger_decisions": 1,
 		"kosk_bus_enrolments_total call=est.simpleenroll class=ok": 1, "kosk_bus_stations": 1, "kosk_bus_kiosks_without_gauges": 0,
 		"kosk_kiosk_queue_depth station=KIOSK-001": 4, "kosk_kiosk_queue_parked station=KIOSK-001": 1, "kosk_kiosk_queue_used_ratio station=KIOSK-001": .25,
+		"kosk_kiosk_queue_delivered_total station=KIOSK-001": 7, "kosk_kiosk_queue_duplicates_total station=KIOSK-001": 2,
+		"kosk_kiosk_queue_commit_seconds quantile=0.5 station=KIOSK-001": .0015, "kosk_kiosk_queue_commit_seconds quantile=0.99 station=KIOSK-001": .25,
 		"kosk_kiosk_queue_oldest_seconds class=waiting station=KIOSK-001": 61, "kosk_kiosk_queue_oldest_seconds class=other station=KIOSK-001": 9,
 		"kosk_kiosk_paper_state state=low station=KIOSK-001": 1, "kosk_kiosk_parts_not_online station=KIOSK-001": 1,
 	} {

@@ -29,7 +29,10 @@ type flags struct {
 func main() {
 	var f flags
 	kong.Parse(&f, kong.Name("kiosk"), kong.Description("The firmware of the Köşk self-service kiosk."))
-	err := settle()
+	err := undumped()
+	if err == nil {
+		err = settle()
+	}
 	if err == nil {
 		err = run(f)
 	}

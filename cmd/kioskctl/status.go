@@ -42,6 +42,7 @@ func showStatus(out io.Writer, s health.Status) error {
 	line("program", "%s, up %s", r.Firmware, time.Duration(r.Uptime)*time.Second)
 	showCatalogue(line, s.Catalogue)
 	line("queue", "%d waiting, %d set aside, %d of %d MB, notes under a key in a %s", q.Depth, q.Parked, q.Bytes>>20, q.Bound>>20, q.Key)
+	line("", "%d delivered since the start, %d stored twice; a commit takes %.1f ms, 99 of 100 at most %.1f ms", q.Delivered, q.Duplicates, q.CommitP50MS, q.CommitP99MS)
 	for _, class := range slices.Sorted(maps.Keys(q.OldestS)) {
 		line("", "the oldest of class %s: %s", class, time.Duration(q.OldestS[class])*time.Second)
 	}

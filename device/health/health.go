@@ -45,6 +45,12 @@ type Queue struct {
 	Parked  int              `json:"parked"`   // refused, waiting for an operator
 	OldestS map[string]int64 `json:"oldest_s"` // class ("waiting", "today", "whenever") -> age in seconds; only classes that hold something
 	Key     string           `json:"key"`      // what guards the notes: "tpm" or "file"
+
+	// Since the start of the program.
+	Delivered   int     `json:"delivered"`     // accepted by the bus
+	Duplicates  int     `json:"duplicates"`    // stored again, and were there already
+	CommitP50MS float64 `json:"commit_p50_ms"` // time of a commit to the disk; of the last few hundred
+	CommitP99MS float64 `json:"commit_p99_ms"`
 }
 
 // Paper is how the printer's roll stands.

@@ -72,6 +72,33 @@ func TestAClockWithoutABattery(t *testing.T) {
 	})
 }
 
+// A clock that is off by more than a minute is warned of once, and once it is right again.
+func TestSkewIsWarnedOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		c, err := NewClock(nil, newLog(&log))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+		time.Sleep(time.Until(at))
+		for _, tt := range []struct {
+			off  time.Duration
+			want string // in the log
+		}{
+			{0, ""}, {60 * time.Second, ""}, {61 * time.Second, "clock is off"}, {62 * time.Second, ""}, {59 * time.Second, "clock is right"},
+		} {
+			log.Reset()
+			if err := c.set(time.Now().Add(tt.off), time.Now(), time.Now(), nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := log.String(); (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("off by %v: %q, want %q", tt.off, got, tt.want)
+			}
+		}
+	})
+}
+
 func TestAClockThatIsRight(t *testing.T) {
 	c, err := NewClock(nil, nil)
 	if err != nil || c.State() != ClockUnknown || c.Offset().Abs() > time.Second {

@@ -69,6 +69,13 @@ func TestClasses(t *testing.T) {
 	t.Logf("%d answers of X-Road judged", n)
 }
 
+// TestDeadlines holds the deadlines against those that the contract names.
+func TestDeadlines(t *testing.T) {
+	if got, want := (Deadlines{}).withDefaults(), (Deadlines{10 * time.Second, 60 * time.Second, 5 * time.Second}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // TestStatuses holds every status of a provider against the same table.
 func TestStatuses(t *testing.T) {
 	for status := 200; status < 600; status++ {

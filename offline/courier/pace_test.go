@@ -22,6 +22,13 @@ func begins(p *pacer, now time.Time, n int, live bool, says offline.Pace) (at []
 	return at
 }
 
+// TestPatience holds the figures of the contract between kiosk and bus.
+func TestPatience(t *testing.T) {
+	if window != 4 || firstContact != 30*time.Second || retryBase != time.Second || retryCap != time.Minute || halveOnce != time.Second {
+		t.Errorf("%d at once, first contact over %v, back-off from %v to %v, halved every %v", window, firstContact, retryBase, retryCap, halveOnce)
+	}
+}
+
 func TestTheBusSaysHowFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(goodHabits(), 0, time.Now())

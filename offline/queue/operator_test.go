@@ -273,6 +273,23 @@ func TestCompactionKeepsEverythingAndGivesPagesBack(t *testing.T) {
 	}
 }
 
+// Only a file over 64 MB of which more than half is free is worth the writing.
+func TestWhatIsCompacted(t *testing.T) {
+	o, err := Options{}.withDefaults()
+	must(t, err)
+	for _, c := range []struct {
+		size, used int64 // pages
+		want       bool
+	}{
+		{64_000_000 / pageSize, 1, false}, {64_000_000/pageSize + 1, 1, true}, {20_000, 9_999, true}, {20_000, 10_000, false},
+	} {
+		q := &Queue{opts: o, size: c.size * pageSize, used: c.used}
+		if got := q.wasteful(); got != c.want {
+			t.Errorf("%d of %d pages in use: %v", c.used, c.size, got)
+		}
+	}
+}
+
 func TestALargeFileIsCompactedWhenItIsOpened(t *testing.T) {
 	path, ctx := filepath.Join(inMemory(t), "queue"), t.Context()
 	q, stop := running(t, path, Options{})

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"kosk/device/catalogue"
 	"kosk/device/request"
 )
 
@@ -67,6 +69,49 @@ func TestDevices(t *testing.T) {
 		if ValidIMEI(bad) {
 			t.Errorf("%q passes", bad)
 		}
+	}
+}
+
+// Whatever kiosks offer, somebody answers, with the data that the catalogue names.
+func TestEveryServiceOfTheCatalogueIsAnswered(t *testing.T) {
+	offered, err := catalogue.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(func(request.Certificate) ([]byte, error) { return []byte("signed"), nil })
+	p, device := Population()[0], Devices()[0]
+	for _, s := range offered.Services {
+		answered := map[string]bool{}
+		if s.Lookup != "" {
+			got := a.Lookup(s.Lookup, fmt.Appendf(nil, `{"fin":%q,"imei":%q}`, p.FIN, device.IMEI), time.Now())
+			is, ok := got.Body.(facts)
+			if !Answers(s.Lookup) || !ok || got.Status != http.StatusOK {
+				t.Errorf("%s: %s is not answered: %+v", s.ID, s.Lookup, got)
+			}
+			for _, d := range is.Data {
+				answered[d.ID] = true
+			}
+		}
+		for _, f := range s.Fields { // what the person types is theirs
+			answered[f.ID] = true
+		}
+		for _, d := range s.Data {
+			if !answered[d.ID] {
+				t.Errorf("%s: nobody tells %q", s.ID, d.ID)
+			}
+		}
+		if !s.Submit {
+			continue
+		}
+		d, err := a.Decide(request.Draft{
+			ID: request.NewID(time.Now()), Service: string(s.ID), Holder: request.Holder{FIN: p.FIN, DocumentNumber: p.DocumentNumber},
+		}, time.Now())
+		if err != nil || d.Outcome == nil {
+			t.Errorf("%s: %q, %v", s.ID, d.Reason, err)
+		}
+	}
+	if len(offered.Services) == 0 {
+		t.Error("nothing is offered")
 	}
 }
 

@@ -125,6 +125,9 @@ var (
 	descDepth     = desc("kosk_kiosk_queue_depth", "Requests that the kiosk holds and the bus has not accepted.", "station")
 	descParked    = desc("kosk_kiosk_queue_parked", "Requests that wait for an operator.", "station")
 	descFull      = desc("kosk_kiosk_queue_used_ratio", "Part of the queue's file that is used.", "station")
+	descDelivered = desc("kosk_kiosk_queue_delivered_total", "Requests that the bus has accepted from the kiosk's outbox since its program's start.", "station")
+	descTwice     = desc("kosk_kiosk_queue_duplicates_total", "Requests that were stored again and were there already, since then.", "station")
+	descCommit    = desc("kosk_kiosk_queue_commit_seconds", "Time of a commit of the outbox to the disk, by quantile of the last few hundred.", "station", "quantile")
 	descOldest    = desc("kosk_kiosk_queue_oldest_seconds", "Age of the oldest request, by class.", "station", "class")
 	descPaper     = desc("kosk_kiosk_paper_state", "1 for the state that the paper is in.", "station", "state")
 	descPartsDown = desc("kosk_kiosk_parts_not_online", "Parts that are not online.", "station")
@@ -134,7 +137,7 @@ var (
 func (w watched) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descInFlight, descWork, descAccepted, descDecided, descEntry, descStations, descUntold, descTold, descDepth, descParked,
-		descFull, descOldest, descPaper, descPartsDown,
+		descFull, descDelivered, descTwice, descCommit, descOldest, descPaper, descPartsDown,
 	} {
 		out <- d
 	}
@@ -143,7 +146,11 @@ func (w watched) Describe(out chan<- *prometheus.Desc) {
 // Collect is prometheus.Collector's.
 func (w watched) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		kind := prometheus.GaugeValue
+		if d == descDelivered || d == descTwice {
+			kind = prometheus.CounterValue
+		}
+		out <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}
 	load := w.s.Load()
 	gauge(descInFlight, float64(load.InFlight))
@@ -185,6 +192,10 @@ func kiosk(gauge func(*prometheus.Desc, float64, ...string), t server.Telling, n
 	if q.Bound > 0 {
 		gauge(descFull, float64(q.Bytes)/float64(q.Bound), t.Station)
 	}
+	gauge(descDelivered, float64(q.Delivered), t.Station)
+	gauge(descTwice, float64(q.Duplicates), t.Station)
+	gauge(descCommit, q.CommitP50MS/1000, t.Station, "0.5")
+	gauge(descCommit, q.CommitP99MS/1000, t.Station, "0.99")
 	oldest := map[string]int64{}
 	for class, age := range q.OldestS {
 		c := known(class, classes)

@@ -460,6 +460,7 @@ func TestTelemetry(t *testing.T) {
 		"with a long text":              func(r *health.Report) { r.Parts[0].Cause = strings.Repeat("x", 257) },
 		"with a bad trace":              func(r *health.Report) { r.Spans[0].Trace = "x" },
 		"with less than nothing queued": func(r *health.Report) { r.Queue.Depth = -1 },
+		"with commits that end early":   func(r *health.Report) { r.Queue.CommitP99MS = -1 },
 	} {
 		r := report()
 		if change(&r); send(r).StatusCode != http.StatusBadRequest {

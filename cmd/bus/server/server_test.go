@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -31,6 +32,8 @@ import (
 	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 	"kosk/device/request"
+	"kosk/offline"
+	"kosk/offline/bus"
 )
 
 var provider = Provider{Instance: "AZ-TEST", Class: "GOV", Member: "10001", Subsystem: "kiosk"}
@@ -644,6 +647,61 @@ func TestDialects(t *testing.T) {
 	}
 }
 
+// A bus of before 7.8 answers in its own spelling, and a kiosk takes both for the
+// same refusal.
+func TestAnOlderBus(t *testing.T) {
+	for dialect, want := range map[Dialect]string{DialectOld: "Server.ServerProxy.AccessDenied", DialectNew: "server.serverproxy.access_denied"} {
+		b := open(t, t.TempDir(), func(c *Config) { c.Dialect = dialect })
+		k := b.station("KIOSK-001")
+		if err := b.faults.add(Fault{Name: faultRefuse, Times: 2}); err != nil {
+			t.Fatal(err)
+		}
+		d := draftOf(k, 0)
+		resp, v := k.ask(http.MethodPut, path(d), k.seal(d))
+		wantXRoad(t, resp, v, want)
+		c, err := bus.Open(bus.Options{
+			URL: k.url, Instance: provider.Instance, Client: "AZ-TEST/GOV/10001/KIOSK-001", Service: "GOV/10001/kiosk/intake",
+			TLS: k.client.Transport.(*http.Transport).TLSClientConfig,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, err = c.Submit(t.Context(), string(d.ID), k.seal(d))
+		f, ok := errors.AsType[*offline.Fault](err)
+		if !ok || !errors.Is(err, offline.ErrRefused) || f.Sent || f.Type != "server.serverproxy.accessdenied" {
+			t.Errorf("%s: %v", dialect, err)
+		}
+	}
+}
+
+// What opening an envelope says is told by the contract's reasons; what is not the
+// envelope's fault by none.
+func TestEveryObjectionHasItsReason(t *testing.T) {
+	disk := errors.New("disk")
+	for err, want := range map[error]string{
+		request.ErrVersion: "unknown_version", request.ErrSignature: "bad_signature", request.ErrStation: "bad_signature",
+		registry.ErrUnknown: "bad_signature", request.ErrSealed: "bad_envelope", request.ErrEnvelope: "bad_envelope",
+		request.ErrDraft: "bad_envelope", disk: "",
+	} {
+		reason, left := objection(&message{recorder: &recorder{}}, "", request.Draft{}, fmt.Errorf("open: %w", err))
+		if reason != want || errors.Is(left, disk) != (want == "") {
+			t.Errorf("%v: %q, %v; want %q", err, reason, left, want)
+		}
+	}
+}
+
+// An id is an idempotency key for as long as a request may live.
+func TestTheLedgerOutlivesEveryRequest(t *testing.T) {
+	d := request.Draft{ID: request.NewID(time.Now()), Station: "K", Service: "s", CreatedAt: time.Now(), Clock: request.ClockTrusted, TTL: ledger.Retention}
+	if err := d.Validate(); err != nil || ledger.Retention != 400*24*time.Hour {
+		t.Errorf("kept for %v: %v", ledger.Retention, err)
+	}
+	if d.TTL += time.Second; d.Validate() == nil {
+		t.Error("a request outlives the ledger")
+	}
+}
+
 func TestLookups(t *testing.T) {
 	k := open(t, t.TempDir()).station("KIOSK-001")
 	tests := []struct {
@@ -780,6 +838,20 @@ func TestLongPollByETag(t *testing.T) {
 	resp, v := k.ask(http.MethodGet, path(d)+"?wait=20", nil, "If-None-Match", tag)
 	if resp.StatusCode != http.StatusOK || v["state"] != "done" {
 		t.Errorf("it changed: %s %v", resp.Status, v)
+	}
+}
+
+// Nobody waits longer than 25 seconds, whatever they ask.
+func TestNoPollIsTooLong(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 0, "1": time.Second, "25": 25 * time.Second, "26": 25 * time.Second, "65535": 25 * time.Second} {
+		if got, ok := waitOf(text); got != want || !ok {
+			t.Errorf("%q waits %v, %v; want %v", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"-1", "1.5", "65536", "x"} {
+		if _, ok := waitOf(text); ok {
+			t.Errorf("%q is a time", text)
+		}
 	}
 }
 

@@ -139,7 +139,8 @@ func readReport(body []byte) (health.Report, string) {
 // plausible bounds what a report may hold: it is shown to operators and kept.
 func plausible(r health.Report) bool {
 	ok := !r.At.IsZero() && r.Boot != "" && r.Seq > 0 && r.Uptime >= 0 &&
-		r.Queue.Depth >= 0 && r.Queue.Bytes >= 0 && r.Queue.Bound >= 0 && r.Queue.Parked >= 0 && r.Paper.LeftMM >= 0 && r.Paper.EmptyInS >= 0 &&
+		r.Queue.Depth >= 0 && r.Queue.Bytes >= 0 && r.Queue.Bound >= 0 && r.Queue.Parked >= 0 &&
+		r.Queue.Delivered >= 0 && r.Queue.Duplicates >= 0 && r.Queue.CommitP50MS >= 0 && r.Queue.CommitP99MS >= 0 && r.Paper.LeftMM >= 0 && r.Paper.EmptyInS >= 0 &&
 		len(r.Parts) <= maxParts && len(r.Faults) <= maxFaults && len(r.Spans) <= maxSpans && len(r.Queue.OldestS) <= maxParts
 	texts := []string{r.Boot, r.Firmware, r.Catalogue, r.Key, r.Queue.Key, r.Paper.State}
 	for _, p := range r.Parts {

@@ -86,7 +86,8 @@ func TestTelemetryTellsNothingOfAPerson(t *testing.T) {
 		t.Errorf("span %+v of %s", sp, trace.Parent())
 	}
 	if got.Boot != l.Boot || got.Firmware != "v1" || got.Catalogue != "2026-11" || got.Trust.Version != 3 || !got.Trust.Development ||
-		got.Key != "file" || got.Queue.Key != "file" || got.Queue.Bound != 8<<20 || got.Queue.Bytes == 0 || got.Paper.State != "unknown" {
+		got.Key != "file" || got.Queue.Key != "file" || got.Queue.Bound != 8<<20 || got.Queue.Bytes == 0 ||
+		got.Queue.Delivered != 1 || got.Queue.Duplicates != 0 || got.Queue.CommitP50MS <= 0 || got.Queue.CommitP99MS < got.Queue.CommitP50MS || got.Paper.State != "unknown" {
 		t.Errorf("%+v", got)
 	}
 	states := map[string]string{}
@@ -308,6 +309,33 @@ func TestTheBusRefusesWhatComesTooLate(t *testing.T) {
 		t.Errorf("%v, %v for %q, sent %v; told %v for %q", err, f.State, f.Reason, f.MaybeSent, told.Stage, told.Reason)
 	}
 	saysWhy(t, f.Reason)
+}
+
+// The outbox has what its promises need: room laid aside for a disk that others
+// fill, notes that say whose it was, and nothing of them in the open.
+func TestTheOutboxOfAKiosk(t *testing.T) {
+	w := newWorld(t)
+	w.enrol(time.Now())
+	l := w.open(nil)
+	w.run(l, here(false), nil, "queue")
+	path := l.opts.Config.State.Queue()
+	if info, err := os.Stat(path + ".ballast"); err != nil || info.Size() != ballast {
+		t.Errorf("room laid aside: %v", err)
+	}
+	trace := health.NewTrace().Parent()
+	f, err := l.Queue.Show(string(w.put(l, trace)))
+	if err != nil || f.Station() != name || f.Trace != trace || f.Sealed {
+		t.Errorf("of %q, %+v, %v", f.Station(), f, err)
+	}
+	s, err := l.Queue.Stats()
+	if err != nil || s.Bound != int64(l.opts.Config.Queue.MaxMB)<<20 {
+		t.Errorf("bound %d, %v", s.Bound, err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(file, []byte(name)) || bytes.Contains(file, []byte(trace)) {
+		t.Errorf("notes can be read in the file: %v", err)
+	}
+	nobody(t, "the queue's file", file)
 }
 
 func TestTheQueueIsCompactedByNightWhenNobodyIsThere(t *testing.T) {

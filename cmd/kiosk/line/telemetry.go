@@ -136,7 +136,8 @@ func (l *Line) keyGuard() string {
 func (l *Line) outbox(s queue.Stats) health.Queue {
 	q := health.Queue{
 		Depth: s.Queued, Bytes: s.FileBytes, Bound: s.Bound, Parked: s.Parked, OldestS: map[string]int64{},
-		Key: l.opts.Config.State.Keys,
+		Key: l.opts.Config.State.Keys, Delivered: s.Delivered, Duplicates: s.Duplicates,
+		CommitP50MS: float64(s.CommitP50) / float64(time.Millisecond), CommitP99MS: float64(s.CommitP99) / float64(time.Millisecond),
 	}
 	for class, at := range s.OldestOf {
 		if s.Class[class] > 0 && !at.IsZero() {

@@ -52,8 +52,11 @@ func TestLoad(t *testing.T) {
 				t.Errorf("not measured: %+v", r)
 			}
 			var page bytes.Buffer
-			if err := r.Print(&page); err != nil || !strings.Contains(page.String(), "p99") {
-				t.Errorf("%v\n%s", err, &page)
+			must(t, r.Print(&page))
+			for _, word := range []string{"accepted", "duplicates", "rejects", "p50", "p99", "processor", "MB", "synced appends"} {
+				if !strings.Contains(page.String(), word) {
+					t.Errorf("no %s:\n%s", word, &page)
+				}
 			}
 		})
 	}
