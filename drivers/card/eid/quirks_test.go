@@ -300,3 +300,49 @@ func TestAnswersFitIntoWhatWasAskedFor(t *testing.T) {
 		read(9*block+left, 0, vcard.Profile{})
 	}
 }
+
+// A chip that gives less at once than it should is asked for less, on its first
+// block: 223 bytes, 191, 127. What worked is remembered for the next card of its kind.
+func TestReadsGetSmallerUntilTheChipGivesOne(t *testing.T) {
+	tests := []struct {
+		name    string
+		profile vcard.Profile
+		lost    int // commands refused the first time
+		reads   bool
+	}{
+		{"191", vcard.Profile{ShortOnly: true, ReadsMost: 191}, 1, true},
+		{"127", vcard.Profile{ShortOnly: true, ReadsMost: 127}, 2, true},
+		{"127, of one that says 4096", vcard.Profile{ReadsMost: 127}, 3, true},
+		{"191, forgets its session", vcard.Profile{ShortOnly: true, ReadsMost: 191, LosesSession: true}, 1, true},
+		{"127, of one that says 4096, forgets its session", vcard.Profile{ReadsMost: 127, LosesSession: true}, 3, true},
+		{"next to nothing", vcard.Profile{ReadsMost: 90}, 3 + 1, false},
+		{"next to nothing, forgets its session", vcard.Profile{ReadsMost: 90, LosesSession: true}, 3 + 1, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			refused := 0
+			q := &quirky{Card: newCard(t, tt.profile)}
+			q.transmit = func(_ context.Context, raw []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+				answer, err := next(raw)
+				if n := len(answer); n >= 2 && answer[n-2] == 0x67 {
+					refused++
+				}
+				return answer, err
+			}
+			r := eid.New(nil)
+			for _, lost := range []int{tt.lost, 0} {
+				refused = 0
+				chip, err := r.Read(t.Context(), q, eid.Request{Access: number(t, "123456")})
+				if (err == nil) != tt.reads || refused != lost && tt.reads || refused > tt.lost {
+					t.Errorf("%v after %d refusals, want %d", err, refused, lost)
+				}
+				if err == nil && !proves(chip) {
+					t.Error("it proves nothing")
+				}
+				if err := q.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -51,6 +51,7 @@ type Profile struct {
 	Silent        bool // answers to reset, and to no command until it is removed
 	ShortOnly     bool // no extended APDUs; refuses to read more than 223 bytes at once
 	LosesSession  bool // promises extended APDUs, and forgets its session at the first long read
+	ReadsMost     int  // refuses to read more bytes at once, and with LosesSession forgets its session; 0 is no limit
 	RemovedAfter  int  // pulled out at the command after so many; 0 is never
 
 	Mapping     icao.Mapping // of PACE; zero is generic

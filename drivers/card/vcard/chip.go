@@ -62,11 +62,15 @@ func (c *Card) process(raw []byte) icao.Response {
 		c.chip.session = nil
 		return refuse(icao.SWWrongLength)
 	}
-	if c.profile.LosesSession && plain.INS&^1 == icao.INSReadBinary && long {
+	tooMuch := plain.INS&^1 == icao.INSReadBinary && (c.profile.ReadsMost > 0 && plain.Le > c.profile.ReadsMost || c.profile.LosesSession && long)
+	if tooMuch && c.profile.LosesSession {
 		c.chip.session = nil
 		return refuse(icao.SWWrongLength)
 	}
-	answer := c.run(plain)
+	answer := refuse(icao.SWWrongLength)
+	if !tooMuch {
+		answer = c.run(plain)
+	}
 	// What a short command awaits is 256 bytes at most, with all that protects them.
 	short := c.profile.ShortOnly || plain.INS&^1 == icao.INSReadBinary && !cmd.Extended()
 	if short && len(answer.Data) > session.MaxPlain(icao.MaxShort) {
