@@ -25,7 +25,7 @@ var verdicts = map[string]struct {
 	"bac": {assurance: identity.Genuine}, "integrated-mapping": {assurance: identity.Genuine}, "chip-mapping": {assurance: identity.Genuine},
 	"chip-authentication": {assurance: identity.Genuine}, "chip-authentication-3des": {assurance: identity.Genuine},
 	"aes-256": {assurance: identity.Genuine}, "brainpool": {assurance: identity.Genuine},
-	"active-rsa": {assurance: identity.Genuine}, "active-brainpool": {assurance: identity.Genuine},
+	"active-rsa": {assurance: identity.Genuine}, "active-rsa-short": {assurance: identity.Genuine}, "active-brainpool": {assurance: identity.Genuine},
 	"no-key": {assurance: identity.Authentic}, "pin-last-try": {assurance: identity.Genuine}, "pin-blocked": {assurance: identity.Genuine},
 
 	"state-p384": {assurance: identity.Genuine}, "state-p521": {assurance: identity.Genuine},

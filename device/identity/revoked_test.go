@@ -30,7 +30,9 @@ type csca struct {
 
 const rootSerial, signerSerial = 1, 300
 
-func newCSCA(t *testing.T) csca {
+// newCSCA makes an authority; change, where given, has its own and its signer's
+// certificate made otherwise.
+func newCSCA(t *testing.T, change ...func(root, signer *x509.Certificate)) csca {
 	t.Helper()
 	template := func(serial int64, name string, ca bool) *x509.Certificate {
 		c := &x509.Certificate{
@@ -44,7 +46,10 @@ func newCSCA(t *testing.T) csca {
 		return c
 	}
 	a := csca{rootKey: newTrustKey(t), signerKey: newTrustKey(t)}
-	root := template(rootSerial, "csca", true)
+	root, signer := template(rootSerial, "csca", true), template(signerSerial, "signer", false)
+	for _, f := range change {
+		f(root, signer)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, root, root, &a.rootKey.PublicKey, a.rootKey)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +57,7 @@ func newCSCA(t *testing.T) csca {
 	if a.root, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	if der, err = x509.CreateCertificate(rand.Reader, template(signerSerial, "signer", false), a.root, &a.signerKey.PublicKey, a.rootKey); err != nil {
+	if der, err = x509.CreateCertificate(rand.Reader, signer, a.root, &a.signerKey.PublicKey, a.rootKey); err != nil {
 		t.Fatal(err)
 	}
 	if a.signer, err = icao.ParseCertificate(der); err != nil {
@@ -76,16 +81,31 @@ func (a csca) revoke(t *testing.T, this, next time.Time, serials ...int64) []byt
 	return der
 }
 
+func (a csca) signature(b []byte) ([]byte, error) {
+	sum := sha256.Sum256(b)
+	return ecdsa.SignASN1(rand.Reader, a.signerKey, sum[:])
+}
+
+// trusts is a kiosk that knows the authorities.
+func trusts(t *testing.T, all ...csca) *identity.Anchors {
+	t.Helper()
+	b := identity.Bundle{Version: 1, Issued: time.Now(), Development: true}
+	for _, a := range all {
+		b.Anchors = append(b.Anchors, a.root.Raw)
+	}
+	anchors, err := identity.NewAnchors(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return anchors
+}
+
 // sign puts the authority's signer behind a chip's groups.
 func (a csca) sign(t *testing.T, chip *card.Chip) *card.Chip {
 	t.Helper()
 	signed := clone(chip)
 	var err error
-	signed.SOD, err = icao.SOD(signed.Groups, a.signer, time.Now(), func(b []byte) ([]byte, error) {
-		sum := sha256.Sum256(b)
-		return ecdsa.SignASN1(rand.Reader, a.signerKey, sum[:])
-	})
-	if err != nil {
+	if signed.SOD, err = icao.SOD(signed.Groups, a.signer, time.Now(), a.signature); err != nil {
 		t.Fatal(err)
 	}
 	signed.COM = icao.COM(slices.Sorted(maps.Keys(signed.Groups))...)
@@ -146,6 +166,60 @@ func TestStrangersRevocationListSpoilsTheBundle(t *testing.T) {
 		})
 		if !errors.Is(err, identity.ErrBundle) {
 			t.Errorf("%s: error = %v, want %v", name, err, identity.ErrBundle)
+		}
+	}
+}
+
+// Signer and authority were valid when the document was signed, the signer's key is
+// for signatures, and both are of one state.
+func TestSignersOfNoWeightAreRefused(t *testing.T) {
+	pki, _ := newPKI(t)
+	chip := readChip(t, pki, cardtest.Aygun(), vcard.Profile{})
+	day := 24 * time.Hour
+	now := time.Now()
+	tests := []struct {
+		name   string
+		change func(root, signer *x509.Certificate)
+		want   error
+	}{
+		{"as it should be", func(_, _ *x509.Certificate) {}, nil},
+		{"signer was not valid any more", func(_, s *x509.Certificate) { s.NotAfter = now.Add(-day) }, identity.ErrUnknownSigner},
+		{"signer was not valid yet", func(_, s *x509.Certificate) { s.NotBefore = now.Add(day) }, identity.ErrUnknownSigner},
+		{"authority was not valid any more", func(r, _ *x509.Certificate) { r.NotAfter = now.Add(-day) }, identity.ErrUnknownSigner},
+		{"authority was not valid yet", func(r, _ *x509.Certificate) { r.NotBefore = now.Add(day) }, identity.ErrUnknownSigner},
+		{"signer's key is for something else", func(_, s *x509.Certificate) { s.KeyUsage = x509.KeyUsageKeyAgreement }, identity.ErrTampered},
+		{"authority's key is not for certificates", func(r, _ *x509.Certificate) { r.KeyUsage = x509.KeyUsageCRLSign }, identity.ErrUnknownSigner},
+		{"signer of another state", func(_, s *x509.Certificate) { s.Subject.Country = []string{"XX"} }, identity.ErrForeignState},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newCSCA(t, tt.change)
+			if _, err := identity.Believe(a.sign(t, chip), trusts(t, a), now); !errors.Is(err, tt.want) {
+				t.Errorf("error = %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// The key of chip authentication mapping counts only from a signer who is trusted,
+// whoever signed EF.SOD.
+func TestStrangersCardSecurityIsRefused(t *testing.T) {
+	pki, _ := newPKI(t)
+	ours, stranger := newCSCA(t), newCSCA(t)
+	chip := ours.sign(t, readChip(t, pki, cardtest.Aygun(), vcard.Profile{Mapping: icao.MappingChip, NoActive: true}))
+	original, err := icao.ParseSignedData(chip.CardSecurity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		by   csca
+		want error
+	}{"ours": {ours, nil}, "a stranger's": {stranger, identity.ErrUnknownSigner}} {
+		if chip.CardSecurity, err = icao.NewCardSecurity(original.Content, c.by.signer, time.Now(), c.by.signature); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := identity.Believe(chip, trusts(t, ours), time.Now()); !errors.Is(err, c.want) {
+			t.Errorf("%s: error = %v, want %v", name, err, c.want)
 		}
 	}
 }

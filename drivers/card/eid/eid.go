@@ -83,9 +83,13 @@ func (r *Reader) read(ctx context.Context, c card.Card, q Request) (*card.Chip, 
 		}
 	}
 	// A chip that lost its session over a read that was too long is opened once
-	// more, with the smaller size. There are as many sizes as tries.
+	// more, with the smaller size; over the form in which it was asked for its
+	// signature, with the next form. There are as many sizes and forms as tries.
 	for {
 		chip, err := r.attempt(ctx, l, q)
+		if errors.Is(err, errForm) {
+			continue
+		}
 		if !errors.Is(err, errTooLong) {
 			if err == nil {
 				r.remember(c.ATR(), l.room)
@@ -286,7 +290,7 @@ func (r *Reader) readFiles(ctx context.Context, l *line, chip *card.Chip, q Requ
 			return err
 		}
 	}
-	if q.Portrait && sod.Has(2) {
+	if q.Portrait && sod.Has(2) && l.session != nil { // without, it has proved nothing
 		return l.readGroup(ctx, chip, 2)
 	}
 	return nil

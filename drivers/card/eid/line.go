@@ -16,6 +16,7 @@ const (
 	maxFile   = 256 << 10 // no portrait is longer
 	maxOffset = 0x7FFF    // what READ BINARY reaches with a plain offset, ISO 7816-4, 11.3.3
 	maxRounds = 64
+	shortAPDU = 261 // the longest in the short form: header, length, 255 bytes, length
 )
 
 // A line is the way to one chip: it counts what goes over it, protects it when
@@ -27,9 +28,13 @@ type line struct {
 	proof   *[]byte // takes the next protected answer, as it is; nil when that is no proof
 	room    int     // bytes of data in a response; 0 until measured
 	proven  bool    // a read of the present size has worked
-	apdus   int
-	bytes   int
-	begun   time.Time
+
+	extended bool // the reader says that it carries long APDUs
+	form     int  // in which the chip is asked for its signature, see forms
+
+	apdus int
+	bytes int
+	begun time.Time
 }
 
 // errTooLong says that the chip lost its session over a read that was too long.
@@ -53,15 +58,16 @@ func (l *line) shrink() bool {
 // measure decides how long a response may be: what such chips gave before, else
 // the least of what the reader carries and EF.ATR/INFO allows, else a short one.
 func (l *line) measure(ctx context.Context, remembered int) error {
+	most, known := icao.MaxExtended, false
+	if s, ok := l.card.(card.Sizer); ok && s.MaxTransceive() > 0 {
+		most, known = s.MaxTransceive()-2, true
+	}
+	l.extended = known && most+2 > shortAPDU
 	if l.room = remembered; remembered != 0 {
 		return nil
 	}
 	l.room = icao.MaxShort
-	most := icao.MaxExtended
-	if s, ok := l.card.(card.Sizer); ok && s.MaxTransceive() > 0 {
-		most = s.MaxTransceive() - 2
-	}
-	if most <= icao.MaxShort {
+	if known && !l.extended {
 		return nil
 	}
 	resp, err := l.send(ctx, icao.Command{INS: icao.INSReadBinary, P1: 0x80 | sfiCardInfo, Le: icao.MaxShort})
@@ -174,12 +180,17 @@ func (l *line) must(ctx context.Context, c icao.Command) ([]byte, error) {
 	return resp.Data, nil
 }
 
-// block is how many bytes of a file fit into one response.
-func (l *line) block() int {
+// block is how many of the bytes left of a file fit into one response. A command in
+// the short form awaits no more than a short response, with all that protects it.
+func (l *line) block(left int) int {
 	if l.session == nil {
-		return icao.MaxShort
+		return min(icao.MaxShort, left)
 	}
-	return l.session.MaxPlain(l.room)
+	n := min(l.session.MaxPlain(l.room), left)
+	if n <= icao.MaxShort {
+		n = min(n, l.session.MaxPlain(icao.MaxShort))
+	}
+	return n
 }
 
 // readFile reads a whole elementary file by its short identifier; its length
@@ -228,7 +239,7 @@ func (l *line) collect(ctx context.Context, sfi byte) ([]byte, error) {
 func (l *line) first(ctx context.Context, sfi byte) ([]byte, error) {
 	for {
 		protected := l.session != nil
-		block, err := l.binary(ctx, 0x80|sfi, 0, l.block())
+		block, err := l.binary(ctx, 0x80|sfi, 0, l.block(maxFile))
 		status := new(card.StatusError)
 		switch {
 		case err == nil:
@@ -249,14 +260,14 @@ func (l *line) first(ctx context.Context, sfi byte) ([]byte, error) {
 // more reads on in the current file, left bytes at most.
 func (l *line) more(ctx context.Context, at, left int) ([]byte, error) {
 	if at <= maxOffset {
-		return l.binary(ctx, byte(at>>8), byte(at), min(l.block(), left))
+		return l.binary(ctx, byte(at>>8), byte(at), l.block(left))
 	}
 	// The odd instruction carries the offset in an object, and the answer has a
 	// header of its own: 53 and a length.
 	const doOffset, doData, header = 0x54, 0x53, 4
 	resp, err := l.send(ctx, icao.Command{
 		INS: icao.INSReadBinaryOdd, Data: icao.MakeTLV(doOffset, []byte{byte(at >> 16), byte(at >> 8), byte(at)}),
-		Le: min(l.block(), left+header),
+		Le: l.block(left + header),
 	})
 	if err != nil {
 		return nil, err

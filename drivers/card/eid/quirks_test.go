@@ -220,3 +220,129 @@ func TestCardPulledOutAtEveryCommand(t *testing.T) {
 		})
 	}
 }
+
+// Some chips want the long form of a length for their signature, and others break
+// with it, with the session or without: none of them is a copy.
+func TestSignatureIsAskedForInTheFormThatTheChipKnows(t *testing.T) {
+	tests := []struct {
+		name    string
+		profile vcard.Profile
+		most    int // of the reader; 0 is not known
+		proves  bool
+	}{
+		{"long only", vcard.Profile{ActiveKey: icao.KeyRSA, ProvesLong: true}, 65536, true},
+		{"long only, and doesn't say that it knows it", vcard.Profile{ActiveKey: icao.KeyRSA, ProvesLong: true, NoCardInfo: true}, 65536, true},
+		{"long only, of a curve", vcard.Profile{ProvesLong: true}, 0, true},
+		{"short only", vcard.Profile{ActiveKey: icao.KeyRSA, ProvesShort: true}, 65536, true},
+		{"forgets its session over the long form", vcard.Profile{ActiveKey: icao.KeyRSA, LosesProof: true, Portrait: 2000}, 65536, true},
+		{"long only, and the reader is short", vcard.Profile{ProvesLong: true}, 261, false},
+		{"neither", vcard.Profile{ActiveKey: icao.KeyRSA, ProvesLong: true, LosesProof: true, Portrait: 2000}, 65536, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := &quirky{Card: newCard(t, tt.profile), most: tt.most}
+			q.transmit = func(_ context.Context, raw []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+				if tt.most == 261 && len(raw) > 261 {
+					t.Errorf("%d bytes for a short reader", len(raw))
+				}
+				return next(raw)
+			}
+			early := 0
+			chip, err := eid.New(nil).Read(t.Context(), q, eid.Request{
+				Access: zoneOf(t, cardtest.Aygun()), Portrait: true, Early: func([]byte) { early++ },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if early != 1 || !chip.ActiveDone || proves(chip) != tt.proves {
+				t.Errorf("proves = %v, want %v; group 1 was told %d times", proves(chip), tt.proves, early)
+			}
+			if tt.proves && len(chip.Groups[2]) != tt.profile.Portrait {
+				t.Errorf("group 2 of %d bytes, want %d", len(chip.Groups[2]), tt.profile.Portrait)
+			}
+		})
+	}
+}
+
+// A read that ends close to what a short command can bring is asked for so that the
+// answer fits, protection and all: whatever is left of a file, and whatever the
+// reader carries.
+func TestAnswersFitIntoWhatWasAskedFor(t *testing.T) {
+	read := func(portrait, most int, p vcard.Profile) {
+		t.Helper()
+		p.Portrait = portrait
+		q := &quirky{Card: newCard(t, p), most: most}
+		refused := 0
+		q.transmit = func(_ context.Context, raw []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+			answer, err := next(raw)
+			if len(answer) > 2 && answer[len(answer)-2] == 0x67 {
+				refused++
+			}
+			if c, err := icao.ParseCommand(raw); most == 261 && (err != nil || c.Extended()) {
+				t.Errorf("a long command for a short reader: % X, %v", raw, err)
+			}
+			return answer, err
+		}
+		chip, err := eid.New(nil).Read(t.Context(), q, eid.Request{Access: number(t, "123456"), Portrait: true})
+		if err != nil || len(chip.Groups[2]) != portrait || refused > 0 {
+			t.Errorf("%d bytes, reader of %d: %v, %d commands refused", portrait, most, err, refused)
+		}
+	}
+	const block = 4063 // of a chip that says 4096
+	for left := 220; left <= 260; left++ {
+		read(block+left, 0, vcard.Profile{})
+		read(2*block+left, 65536, vcard.Profile{Cipher: icao.TripleDES})
+	}
+	for most := 259; most <= 300; most++ {
+		read(1000, most, vcard.Profile{})
+	}
+	for left := 215; left <= 265; left++ { // beyond what a plain offset reaches
+		read(9*block+left, 0, vcard.Profile{})
+	}
+}
+
+// A chip that gives less at once than it should is asked for less, on its first
+// block: 223 bytes, 191, 127. What worked is remembered for the next card of its kind.
+func TestReadsGetSmallerUntilTheChipGivesOne(t *testing.T) {
+	tests := []struct {
+		name    string
+		profile vcard.Profile
+		lost    int // commands refused the first time
+		reads   bool
+	}{
+		{"191", vcard.Profile{ShortOnly: true, ReadsMost: 191}, 1, true},
+		{"127", vcard.Profile{ShortOnly: true, ReadsMost: 127}, 2, true},
+		{"127, of one that says 4096", vcard.Profile{ReadsMost: 127}, 3, true},
+		{"191, forgets its session", vcard.Profile{ShortOnly: true, ReadsMost: 191, LosesSession: true}, 1, true},
+		{"127, of one that says 4096, forgets its session", vcard.Profile{ReadsMost: 127, LosesSession: true}, 3, true},
+		{"next to nothing", vcard.Profile{ReadsMost: 90}, 3 + 1, false},
+		{"next to nothing, forgets its session", vcard.Profile{ReadsMost: 90, LosesSession: true}, 3 + 1, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			refused := 0
+			q := &quirky{Card: newCard(t, tt.profile)}
+			q.transmit = func(_ context.Context, raw []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+				answer, err := next(raw)
+				if n := len(answer); n >= 2 && answer[n-2] == 0x67 {
+					refused++
+				}
+				return answer, err
+			}
+			r := eid.New(nil)
+			for _, lost := range []int{tt.lost, 0} {
+				refused = 0
+				chip, err := r.Read(t.Context(), q, eid.Request{Access: number(t, "123456")})
+				if (err == nil) != tt.reads || refused != lost && tt.reads || refused > tt.lost {
+					t.Errorf("%v after %d refusals, want %d", err, refused, lost)
+				}
+				if err == nil && !proves(chip) {
+					t.Error("it proves nothing")
+				}
+				if err := q.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -51,19 +51,24 @@ type Profile struct {
 	Silent        bool // answers to reset, and to no command until it is removed
 	ShortOnly     bool // no extended APDUs; refuses to read more than 223 bytes at once
 	LosesSession  bool // promises extended APDUs, and forgets its session at the first long read
+	ReadsMost     int  // refuses to read more bytes at once, and with LosesSession forgets its session; 0 is no limit
 	RemovedAfter  int  // pulled out at the command after so many; 0 is never
 
-	Mapping   icao.Mapping // of PACE; zero is generic
-	Cipher    icao.Cipher  // of PACE and Chip Authentication; zero is AES-128
-	Curve     int          // domain parameters of both, ICAO 9303-11, 9.5.1; zero is 12, P-256
-	BAC       bool         // knows no PACE: opened by its zone with Basic Access Control
-	HidesPACE bool         // as BAC, though the state signed that it knows PACE
-	ChipAuth  bool         // can prove a key of group 14 by Chip Authentication
-	NoActive  bool         // has no group 15: no Active Authentication
-	Issuing   bool         // has group 12
-	Portrait  int          // bytes of group 2; 0 is none
-	StateKey  icao.KeyKind // of the state that signs; the PKI must have been made with it
-	ActiveKey icao.KeyKind // of group 15, for Active Authentication
+	Mapping     icao.Mapping // of PACE; zero is generic
+	Cipher      icao.Cipher  // of PACE and Chip Authentication; zero is AES-128
+	Curve       int          // domain parameters of both, ICAO 9303-11, 9.5.1; zero is 12, P-256
+	BAC         bool         // knows no PACE: opened by its zone with Basic Access Control
+	HidesPACE   bool         // as BAC, though the state signed that it knows PACE
+	ChipAuth    bool         // can prove a key of group 14 by Chip Authentication
+	NoActive    bool         // has no group 15: no Active Authentication
+	Issuing     bool         // has group 12
+	Portrait    int          // bytes of group 2; 0 is none
+	StateKey    icao.KeyKind // of the state that signs; the PKI must have been made with it
+	ActiveKey   icao.KeyKind // of group 15, for Active Authentication
+	NoCardInfo  bool         // has no EF.ATR/INFO, though it takes extended APDUs
+	ProvesLong  bool         // answers INTERNAL AUTHENTICATE in the long form only
+	ProvesShort bool         // answers it in the short form only
+	LosesProof  bool         // answers it in the short form only, and forgets its session over the long one
 
 	Other     bool // a card of another kind: knows no application, and no file
 	NoSigning bool // has no signature application, and another answer to reset
@@ -205,7 +210,7 @@ func (c *Card) masterFiles(state authority) (map[byte][]byte, error) {
 			return nil, err
 		}
 	}
-	if !c.profile.ShortOnly {
+	if !c.profile.ShortOnly && !c.profile.NoCardInfo {
 		size := icao.MakeTLV(0x02, []byte{maxAPDU >> 8, maxAPDU & 0xFF})
 		files[sfiCardInfo] = icao.AppendTLV(icao.MakeTLV(0x47, []byte{0, 0, 0x40}), 0x7F66, size, size)
 	}

@@ -57,12 +57,23 @@ func (c *Card) process(raw []byte) icao.Response {
 		c.chip.session = nil
 		return refuse(icao.SWBadSecureObject)
 	}
-	if c.profile.LosesSession && plain.INS&^1 == icao.INSReadBinary && plain.Le > icao.MaxShort {
+	long := plain.Le > icao.MaxShort
+	if c.profile.LosesProof && plain.INS == icao.INSInternalAuthenticate && long {
 		c.chip.session = nil
 		return refuse(icao.SWWrongLength)
 	}
-	answer := c.run(plain)
-	if c.profile.ShortOnly && len(answer.Data) > session.MaxPlain(icao.MaxShort) {
+	tooMuch := plain.INS&^1 == icao.INSReadBinary && (c.profile.ReadsMost > 0 && plain.Le > c.profile.ReadsMost || c.profile.LosesSession && long)
+	if tooMuch && c.profile.LosesSession {
+		c.chip.session = nil
+		return refuse(icao.SWWrongLength)
+	}
+	answer := refuse(icao.SWWrongLength)
+	if !tooMuch {
+		answer = c.run(plain)
+	}
+	// What a short command awaits is 256 bytes at most, with all that protects them.
+	short := c.profile.ShortOnly || plain.INS&^1 == icao.INSReadBinary && !cmd.Extended()
+	if short && len(answer.Data) > session.MaxPlain(icao.MaxShort) {
 		answer = refuse(icao.SWWrongLength)
 	}
 	sealed, err := session.SealResponse(answer, cmd.INS&1 == 1)
@@ -352,7 +363,7 @@ func (c *Card) internalAuthenticate(cmd icao.Command) icao.Response {
 		return refuse(icao.SWSecurityStatus)
 	case c.key == nil || c.profile.NoActive:
 		return refuse(icao.SWUnknownINS)
-	case len(cmd.Data) != 8:
+	case len(cmd.Data) != 8, c.profile.ProvesLong && cmd.Le <= icao.MaxShort, c.profile.ProvesShort && cmd.Le > icao.MaxShort:
 		return refuse(icao.SWWrongLength)
 	}
 	out, err := c.key.Prove(cmd.Data)

@@ -30,6 +30,7 @@ func Profiles() []Named {
 		{"aes-256", Profile{Cipher: icao.AES256, Curve: 15}},
 		{"brainpool", Profile{Curve: 13}},
 		{"active-rsa", Profile{ActiveKey: icao.KeyRSA}},
+		{"active-rsa-short", Profile{ActiveKey: icao.KeyRSA, LosesProof: true}},
 		{"active-brainpool", Profile{ActiveKey: icao.KeyBrainpool256}},
 		{"no-key", Profile{NoActive: true}},
 		{"pin-last-try", Profile{PINUsed: 2}},

@@ -76,8 +76,12 @@ func TestTheReceiptOfThirtyLinesIsSmallAndQuick(t *testing.T) {
 		}
 		best = min(best, time.Since(start))
 	}
-	if best > time.Millisecond && !raceDetector {
-		t.Errorf("encoding takes %v, want under a millisecond", best)
+	limit := time.Millisecond
+	if raceDetector { // it makes this thirty times slower
+		limit *= 30
+	}
+	if best > limit {
+		t.Errorf("encoding takes %v, want under %v", best, limit)
 	}
 }
 
@@ -309,5 +313,92 @@ func TestStatusBytes(t *testing.T) {
 	}
 	if s := customStatus([4]byte{0x01, 0x02, 0, 0x01}); s.Online || s.Paper != printer.PaperOut || !s.CoverOpen || !s.Cutter {
 		t.Errorf("custom, all wrong: %+v", s)
+	}
+}
+
+// Each bit that a maker's table gives a meaning, alone, and the fixed bits beside it.
+func TestEveryStatusBit(t *testing.T) {
+	up := printer.Status{Online: true, Paper: printer.PaperFull}
+	with := func(change func(*printer.Status)) printer.Status {
+		s := up
+		change(&s)
+		return s
+	}
+	offline := with(func(s *printer.Status) { s.Online = false })
+	cover := with(func(s *printer.Status) { s.CoverOpen = true })
+	cutter := with(func(s *printer.Status) { s.Cutter = true })
+	head := with(func(s *printer.Status) { s.Head = true })
+	fault := with(func(s *printer.Status) { s.Fault = true })
+	low := with(func(s *printer.Status) { s.Paper = printer.PaperLow })
+	out := with(func(s *printer.Status) { s.Paper = printer.PaperOut })
+	jammed := with(func(s *printer.Status) { s.Paper = printer.PaperJammed })
+	slip := with(func(s *printer.Status) { s.Media = printer.MediaPresent })
+	realTime := [4][8]printer.Status{
+		{3: offline},
+		{2: cover, 5: out},
+		{2: jammed, 3: cutter, 5: fault, 6: head},
+		{2: low, 3: low, 5: out, 6: out},
+	}
+	for n, bits := range realTime {
+		for bit, want := range bits {
+			if 0x93>>bit&1 == 1 { // fixed
+				continue
+			}
+			var s printer.Status
+			for i := range 4 {
+				b := byte(0x12)
+				if i == n {
+					b |= 1 << bit
+				}
+				realTimeStatus(&s, fmt.Sprint(i+1), b, "")
+			}
+			if want == (printer.Status{}) {
+				want = up
+			}
+			if s != want {
+				t.Errorf("DLE EOT %d, bit %d: %+v, want %+v", n+1, bit, s, want)
+			}
+		}
+	}
+	automatic := [4][8]printer.Status{
+		{3: offline, 5: cover},
+		{2: jammed, 3: cutter, 5: fault, 6: head},
+		{0: low, 1: low, 2: out, 3: out},
+	}
+	custom := [4][8]printer.Status{
+		{0: out, 2: low, 5: slip},
+		{0: head, 1: cover},
+		{0: head, 1: fault, 3: fault, 6: jammed},
+		{0: cutter, 1: cutter, 2: fault, 3: fault},
+	}
+	for what, c := range map[string]struct {
+		bits [4][8]printer.Status
+		base [4]byte
+		read func([4]byte) printer.Status
+	}{
+		"GS a":       {automatic, [4]byte{0x10}, autoStatusOf},
+		"DLE EOT 20": {custom, [4]byte{}, customStatus},
+	} {
+		for n, bits := range c.bits {
+			for bit, want := range bits {
+				d := c.base
+				d[n] |= 1 << bit
+				if want == (printer.Status{}) {
+					want = up
+				}
+				s := c.read(d)
+				if what == "DLE EOT 20" {
+					want.Online = want.Err() == nil // it says no more than its reasons
+				}
+				if s != want {
+					t.Errorf("%s, byte %d, bit %d: %+v, want %+v", what, n+1, bit, s, want)
+				}
+			}
+		}
+	}
+	var s printer.Status
+	realTimeStatus(&s, "4", 0x12|0x40, "eot-4")
+	if s.Media != printer.MediaPresent || s.Paper != printer.PaperFull {
+		t.Errorf("a slip at the presenter: %+v", s)
 	}
 }
