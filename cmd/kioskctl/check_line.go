@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"time"
 
@@ -34,7 +35,7 @@ func (c *checker) line(ctx context.Context, tell func(row)) {
 	s, done, err := c.station()
 	if err != nil {
 		tell(stationTrouble(err))
-		tell(failed("can't be asked without a station", enrolFirst))
+		tell(failed("can't be asked without a station", "see the row station"))
 		tell(unknownClock())
 		return
 	}
@@ -98,7 +99,10 @@ func stationTrouble(err error) row {
 	case errors.Is(err, provision.ErrDamaged):
 		return failed(err.Error(), "enrol anew: "+enrolFirst+" --force")
 	}
-	return failed(err.Error(), "run the check as the kiosk's own user or as root")
+	if errors.Is(err, fs.ErrPermission) {
+		return failed(err.Error(), "run the check as the kiosk's own user or as root")
+	}
+	return failed(err.Error(), "see the row keys; when that is ok and this stays, tell the operator of the bus")
 }
 
 // judgeCertificate looks at the time for which the station's certificate holds.
@@ -119,7 +123,7 @@ func judgeCertificate(s *provision.Station, now time.Time) row {
 		return warned(fmt.Sprintf("%s's certificate ends on %s", s.Name, until), own+again).with("days_left", float64(left/(24*time.Hour)))
 	}
 	due := leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) * 2 / 3)
-	return good(fmt.Sprintf("%s, certificate until %s, which the kiosk renews from %s", s.Name, until, due.UTC().Format(time.DateOnly))).with("days_left", float64(left/(24*time.Hour)))
+	return good(fmt.Sprintf("%s, certificate until %s, which the kiosk renews after %s, on a day of its own", s.Name, until, due.UTC().Format(time.DateOnly))).with("days_left", float64(left/(24*time.Hour)))
 }
 
 // askBus asks the bus for its time and keys as the kiosk would. skew is how far

@@ -50,6 +50,9 @@ const askTime = 25 * time.Second
 func (k kioskOf) ask(ctx context.Context, q control.Request) (control.Response, error) {
 	cfg, err := config.Load(k.Config)
 	if err != nil {
+		if advice := configAdvice(err); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: %s", err, advice)
+		}
 		return control.Response{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
