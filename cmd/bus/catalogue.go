@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 
-	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 	"kosk/device/catalogue"
 )
@@ -26,7 +25,7 @@ func (c catalogueSet) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	reg, err := registry.Open(c.Dir)
+	reg, err := c.found()
 	if err != nil {
 		return err
 	}

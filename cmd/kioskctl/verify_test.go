@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -220,5 +221,16 @@ func TestVerifyPaper(t *testing.T) {
 	f := asked(t, verifyCommand{What: filepath.Join(bus.dir, "scan.png"), Key: bus.keyFile()})
 	if f.Verdict != genuine || f.Number != "12345678903" {
 		t.Errorf("got %+v", f)
+	}
+}
+
+// TestVerifyHelpTellsTheExitCodes holds the words that scripts are written from.
+func TestVerifyHelpTellsTheExitCodes(t *testing.T) {
+	words := map[judgement]string{genuine: "genuine", altered: "altered", revoked: "taken back", expired: "expired", unknown: "unknown"}
+	help := strings.ReplaceAll(verifyCommand{}.Help(), "for a genuine", "genuine")
+	for j, code := range exitJudgements {
+		if want := fmt.Sprintf("%d %s", code, words[j]); !strings.Contains(help, want) {
+			t.Errorf("no %q in %s", want, help)
+		}
 	}
 }
