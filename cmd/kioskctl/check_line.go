@@ -28,7 +28,10 @@ const (
 	exchangeTime = 10 * time.Second
 )
 
-const enrolFirst = "enrol this machine: 'bus station add' gives a code for 'kioskctl enrol'"
+const (
+	enrolFirst = "enrol this machine: 'bus station add' gives a code for 'kioskctl enrol'"
+	enrolAnew  = "enrol it anew: 'bus station add' gives a code for 'kioskctl enrol --force'"
+)
 
 // line tests what the bus knows this kiosk by, the bus, and the clock against it.
 func (c *checker) line(ctx context.Context, tell func(row)) {
@@ -87,9 +90,9 @@ func stationTrouble(err error) row {
 	case errors.Is(err, provision.ErrNotEnrolled):
 		return failed("this machine is not enrolled", enrolFirst)
 	case errors.Is(err, keystore.ErrState):
-		return failed("the machine's firmware is in another state than when its key was made, which so can't be used", "set the machine's firmware and its secure boot back as they were; if that was meant, enrol anew: "+enrolFirst+" --force")
+		return failed("the machine's firmware is in another state than when its key was made, which so can't be used", "set the machine's firmware and its secure boot back as they were; if that was meant, "+enrolAnew)
 	case errors.Is(err, keystore.ErrForeign):
-		return failed("the station's key is another machine's, or its tpm was cleared", "if that was meant, enrol anew: "+enrolFirst+" --force; if not, tell the operator of the bus")
+		return failed("the station's key is another machine's, or its tpm was cleared", "if that was meant, "+enrolAnew+"; if not, tell the operator of the bus")
 	case errors.Is(err, provision.ErrNoKeeper):
 		return failed("a tpm guards the station's key, and the configuration names none", `set state.keys = "tpm"`)
 	case errors.Is(err, keystore.ErrNoStore):
@@ -97,7 +100,7 @@ func stationTrouble(err error) row {
 	case errors.Is(err, provision.ErrExposed):
 		return failed("others than the kiosk may read the station's key", "its key may have been copied: enrol anew with --force, and tell the operator of the bus")
 	case errors.Is(err, provision.ErrDamaged):
-		return failed(err.Error(), "enrol anew: "+enrolFirst+" --force")
+		return failed(err.Error(), enrolAnew)
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return failed(err.Error(), "run the check as the kiosk's own user or as root")
@@ -134,7 +137,7 @@ func askBus(ctx context.Context, s *provision.Station) (skew *time.Duration, r r
 		Deadlines: bus.Deadlines{Connect: connectTime, Answer: exchangeTime, LookUp: exchangeTime},
 	})
 	if err != nil {
-		return nil, failed(err.Error(), "enrol anew: "+enrolFirst+" --force")
+		return nil, failed(err.Error(), enrolAnew)
 	}
 	defer client.Close()
 	if _, err := client.Time(ctx); err != nil { // makes the connection, too

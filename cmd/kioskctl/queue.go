@@ -72,7 +72,7 @@ func askFile(ctx context.Context, cfg config.Config, q control.Request) (r contr
 	}
 	o := queue.Options{MaxSize: int64(cfg.Queue.MaxMB) << 20, LockWait: lockWait}
 	keys, err := openKeys(cfg)
-	if err != nil {
+	if err != nil && q.Verb.Changes() {
 		return r, err
 	}
 	var wrapper queue.Wrapper // nil: notes stay sealed
@@ -142,7 +142,7 @@ func explainQueue(cfg config.Config, verb control.Verb, err error) error {
 	case errors.Is(err, queue.ErrDamaged):
 		return fmt.Errorf("%w: citizens' requests are in it, don't delete it; the kiosk saves what it can at its next start", err)
 	case errors.Is(err, errNoKeys):
-		return fmt.Errorf("%w, and without them nothing is changed: kioskctl check says why", err)
+		return fmt.Errorf("%w: without them nothing is changed; kioskctl check says what to do", err)
 	case errors.Is(err, control.ErrQuestion) && verb == control.Park:
 		return fmt.Errorf("%w: a reason is one word of a-z 0-9 _ . -", err)
 	case errors.Is(err, offline.ErrNotFound):

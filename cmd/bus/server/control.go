@@ -76,7 +76,7 @@ func (s *Server) control() http.Handler {
 		var f Fault
 		err := json.NewDecoder(io.LimitReader(r.Body, maxQuestion)).Decode(&f)
 		if err == nil {
-			err = s.faults.add(f)
+			err = s.addFault(f)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
