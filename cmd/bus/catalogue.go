@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 
-	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
 	"kosk/device/catalogue"
 )
@@ -26,7 +25,7 @@ func (c catalogueSet) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	reg, err := registry.Open(c.Dir)
+	reg, err := c.found()
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func (c catalogueShow) Run(out io.Writer) error {
 		return err
 	}
 	if c.Out != "" {
-		reg, err := registry.Open(c.Dir)
+		reg, err := c.found()
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 
 // change opens the directory of members, changes it, and prints warnings.
 func (f folder) change(do func(*registry.Directory) error) error {
-	reg, err := registry.Open(f.Dir)
+	reg, err := registry.OpenExisting(f.Dir)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (f folder) change(do func(*registry.Directory) error) error {
 }
 
 func (f folder) directory() (*registry.Directory, error) {
-	reg, err := registry.Open(f.Dir)
+	reg, err := registry.OpenExisting(f.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -97,13 +97,16 @@ func (c memberRm) Run() error {
 			}
 			sub, ok := strings.CutPrefix(c.ID, own+"/")
 			if j := slices.Index(m.Subsystems, sub); ok && j >= 0 {
+				if d.Find(c.ID+"/"+registry.Intake) != nil {
+					return fmt.Errorf("%s: all kiosks call its intake: to stop that for a while, bus service disable %[1]s/%s", c.ID, registry.Intake)
+				}
 				m.Subsystems = slices.Delete(m.Subsystems, j, j+1)
 				d.Services = slices.DeleteFunc(d.Services, func(s registry.Service) bool { return s.Provider == c.ID })
 				d.Rights = slices.DeleteFunc(d.Rights, func(r registry.Right) bool { return strings.HasPrefix(r.Service, c.ID+"/") })
 				return nil
 			}
 		}
-		return registry.ErrNoSuch
+		return fmt.Errorf("%s: %w: see bus member ls", c.ID, registry.ErrNoSuch)
 	})
 }
 
@@ -132,7 +135,7 @@ type serviceCommand struct {
 func setDisabled(d *registry.Directory, id, why string) error {
 	s := d.Find(id)
 	if s == nil {
-		return registry.ErrNoSuch
+		return fmt.Errorf("%s: %w: see bus service ls", id, registry.ErrNoSuch)
 	}
 	s.Disabled = why
 	return nil
@@ -227,7 +230,7 @@ func (c rightRm) Run() error {
 	return c.change(func(d *registry.Directory) error {
 		i := slices.Index(d.Rights, r)
 		if i < 0 {
-			return registry.ErrNoSuch
+			return fmt.Errorf("%s, %s, %s, %s: %w: see bus right ls", r.Client, r.Service, r.Method, r.Path, registry.ErrNoSuch)
 		}
 		d.Rights = slices.Delete(d.Rights, i, i+1)
 		return nil

@@ -35,10 +35,7 @@ func (f folder) publicKey(path string) (*ecdsa.PublicKey, error) {
 	if path != "" {
 		return identity.LoadTrustKey(path)
 	}
-	if _, err := os.Stat(f.Dir); err != nil {
-		return nil, err
-	}
-	reg, err := registry.Open(f.Dir)
+	reg, err := registry.OpenExisting(f.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +164,7 @@ type logPrune struct {
 
 // Run prints how many months went.
 func (c logPrune) Run(ctx context.Context, out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}

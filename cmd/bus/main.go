@@ -8,6 +8,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -15,6 +17,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"kosk/cmd/bus/registry"
 )
 
 type commands struct {
@@ -47,6 +51,27 @@ type folder struct {
 func (f folder) ledger() string { return filepath.Join(f.Dir, "ledger") }
 func (f folder) socket() string { return filepath.Join(f.Dir, "bus.sock") }
 
+// found opens the bus, and says so when that has founded a new one: a code of it
+// is good for no other.
+func (f folder) found() (*registry.Registry, error) {
+	reg, err := registry.OpenExisting(f.Dir)
+	if !errors.Is(err, registry.ErrNoBus) {
+		return reg, err
+	}
+	if reg, err = registry.Open(f.Dir); err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintln(os.Stderr, "there was no bus in", f.Dir+": a new one was made, with keys of its own")
+	return reg, err
+}
+
+// The exit codes.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
 func main() { os.Exit(run()) }
 
 // run is main with an exit code, so that tests can run it as a command.
@@ -54,11 +79,17 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
-	k := kong.Parse(&c, kong.Name("bus"), kong.Description("The reference central bus."), kong.UsageOnError(),
+	k := kong.Must(&c, kong.Name("bus"), kong.Description("The reference central bus. It ends with 0 when all is well, 1 when something is not, 2 when it wasn't understood."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(os.Stdout, (*io.Writer)(nil)))
-	if err := k.Run(); err != nil {
+	parsed, err := k.Parse(os.Args[1:])
+	if err != nil {
 		k.Errorf("%s", err)
-		return 1
+		fmt.Fprintln(os.Stderr, "see bus --help") // and not all of it, where a key was to go
+		return exitUsage
 	}
-	return 0
+	if err := parsed.Run(); err != nil {
+		k.Errorf("%s", err)
+		return exitFailed
+	}
+	return exitOK
 }

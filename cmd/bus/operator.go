@@ -31,7 +31,7 @@ type operatorAdd struct {
 // Run prints the password that it made, alone on its line; nothing when it was
 // given one.
 func (c operatorAdd) Run(out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := c.found()
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ type operatorRm struct {
 
 // Run prints nothing when it is done.
 func (c operatorRm) Run() error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ type operatorLs struct{ folder }
 
 // Run prints a line for each.
 func (c operatorLs) Run(out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ type operatorCA struct{ folder }
 
 // Run prints the certificate.
 func (c operatorCA) Run(out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}

@@ -3,26 +3,32 @@ package main
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"kosk/cmd/bus/registry"
+	"kosk/device/request"
 )
 
 type revokeCommand struct {
 	folder
-	Number string `arg:"" help:"Number of the certificate, without blanks."`
+	Number string `arg:"" help:"Number of the certificate, as it stands on it."`
 	Reason string `required:"" help:"Why, for other operators."`
 }
 
 // Run prints nothing when it is done.
 func (c revokeCommand) Run() error {
-	reg, err := registry.Open(c.Dir)
+	number, ok := request.ParseNumber(c.Number)
+	if !ok {
+		return fmt.Errorf("%s: no certificate has this number: compare its 12 digits with the certificate's", c.Number)
+	}
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}
-	return reg.Revoke(c.Number, c.Reason, time.Now())
+	return reg.Revoke(number, c.Reason, time.Now())
 }
 
 type revocationsCommand struct {
@@ -32,7 +38,7 @@ type revocationsCommand struct {
 
 // Run signs the list anew, good for a week.
 func (c revocationsCommand) Run() error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}
@@ -47,7 +53,7 @@ type keyCommand struct{ folder }
 
 // Run prints the key that receipts and certificates are verified with.
 func (c keyCommand) Run(out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/bus/keep"
+	"kosk/cmd/bus/ledger"
 	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
@@ -42,8 +44,8 @@ type serveCommand struct {
 
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context) (err error) {
-	if !registry.Name.MatchString(c.Instance) || !registry.Name.MatchString(c.Member) {
-		return fmt.Errorf("instance or member: %w", registry.ErrName)
+	if err := c.sound(); err != nil {
+		return err
 	}
 	if err := c.forgetPort(); err != nil {
 		return err
@@ -61,6 +63,9 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	book, err := jetstream.Open(ctx, jetstream.Config{Dir: c.ledger(), Log: log, URL: c.Ledger, System: c.System, CA: c.CA})
+	if errors.Is(err, ledger.ErrInUse) {
+		return fmt.Errorf("%w: another bus serves from %s", err, c.Dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -95,6 +100,20 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	log.Info("serving", "address", l.Addr().String())
 	defer log.Info("stopped")
 	return o.run(ctx, s, reg, func(ctx context.Context) error { return s.Run(ctx, l, control) })
+}
+
+// sound looks at flags that nothing else does.
+func (c serveCommand) sound() error {
+	if !registry.Name.MatchString(c.Instance) || !registry.Name.MatchString(c.Member) {
+		return fmt.Errorf("instance or member: %w", registry.ErrName)
+	}
+	if !(c.Rate >= 0) { // nor NaN
+		return errors.New("rate: can't be below 0")
+	}
+	if u, err := url.Parse(c.TSA); c.TSA != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("tsa: address of the authority must be http or https")
+	}
+	return nil
 }
 
 // listen opens the kiosks' address and the operator's socket, and tells the port.

@@ -21,9 +21,14 @@ type stationAdd struct {
 
 // Run prints the one-time codes, each alone on its line.
 func (c stationAdd) Run(out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := c.found()
 	if err != nil {
 		return err
+	}
+	for _, name := range c.Names { // all of them, before a code is made of any
+		if !registry.Name.MatchString(name) {
+			return fmt.Errorf("add station %s: %w", name, registry.ErrName)
+		}
 	}
 	for _, name := range c.Names {
 		code, err := reg.Add(name, time.Now())
@@ -44,7 +49,7 @@ type stationRm struct {
 
 // Run prints nothing when it is done.
 func (c stationRm) Run() error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}
@@ -55,7 +60,7 @@ type stationLs struct{ folder }
 
 // Run prints a line for each station.
 func (c stationLs) Run(out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}

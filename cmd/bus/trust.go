@@ -21,7 +21,7 @@ type trustSet struct {
 
 // Run prints the version that is in use from now on.
 func (c trustSet) Run(out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := c.found()
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ type trustShow struct{ folder }
 
 // Run prints the version in use.
 func (c trustShow) Run(out io.Writer) error {
-	reg, err := registry.Open(c.Dir)
+	reg, err := registry.OpenExisting(c.Dir)
 	if err != nil {
 		return err
 	}

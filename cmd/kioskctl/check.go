@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -46,7 +48,7 @@ func (c checkCommand) Run(ctx context.Context, out io.Writer) error {
 	rep := report{Version: reportVersion, At: begun.UTC(), Config: c.Config, Deep: c.Deep}
 	cfg, broken := config.Load(c.Config)
 	if broken != nil {
-		rep.Checks = []row{failed(broken.Error(), "correct the file and run the check again; nothing else was tested").of("config")}
+		rep.Checks = []row{failed(broken.Error(), configAdvice(broken)+"; nothing else was tested").of("config")}
 	} else {
 		k := &checker{cfg: cfg, deep: c.Deep, log: slog.New(slog.DiscardHandler), sys: "/sys"}
 		rep.Checks = append([]row{good("every key is known").of("config")}, k.run(ctx)...)
@@ -72,6 +74,17 @@ func (c checkCommand) Run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("%d of %d checks failed", rep.Failed, len(rep.Checks))
 	}
 	return nil
+}
+
+// configAdvice says what to do about a configuration that can't be loaded.
+func configAdvice(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "name the kiosk's configuration with --config, or put it there"
+	case errors.Is(err, fs.ErrPermission):
+		return "run this as the kiosk's own user or as root"
+	}
+	return "correct the file and run the check again"
 }
 
 // A checker tests the parts of one kiosk.

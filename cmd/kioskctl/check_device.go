@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"kosk/device/config"
 	"kosk/drivers/all"
 	"kosk/drivers/card"
@@ -87,6 +89,7 @@ func printerTrouble(p config.Printer, err error) row {
 	}{
 		{serial.ErrDenied, "this user may not open the printer's line" + at, "run the check as the kiosk's own user or as root; the kiosk's user must be in the group dialout"},
 		{serial.ErrBusy, "another program holds the printer's line" + at, "end that program (fuser -v " + p.Path + ") and check again"},
+		{unix.ENOTTY, "not a serial line" + at, "correct printer.path (ls /dev/serial/by-path)"},
 		{printer.ErrUnplugged, "no printer line" + at, "plug the printer's cable in; when the device has another name, correct printer.path (ls /dev/serial/by-path)"},
 		{printer.ErrMute, "the line is there" + at + ", the printer does not answer", "switch the printer on; compare its baud rate and model with printer.baud and printer.profile"},
 		{printer.ErrNoPaper, "no paper", "put in a new roll and close the cover"},

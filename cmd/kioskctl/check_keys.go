@@ -57,6 +57,9 @@ func keysTrouble(name, path string, err error) row {
 	case errors.Is(err, keystore.ErrState):
 		return failed(err.Error(), "the machine's firmware or boot loader is another one: requests are still delivered, their notes are lost; tell the operator")
 	}
+	if name == "file" {
+		return failed(err.Error(), "the kiosk doesn't start with it: chmod 600 it; when it is damaged, put it aside, and the kiosk makes a new one: requests are still delivered, their notes are lost; tell the operator")
+	}
 	return failed(fmt.Sprintf("%s at %s: %v", name, path, err), "the kiosk doesn't start without it: see dmesg; correct state.keys and state.keys_path")
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"time"
 
@@ -27,14 +28,17 @@ const (
 	exchangeTime = 10 * time.Second
 )
 
-const enrolFirst = "enrol this machine: 'bus station add' gives a code for 'kioskctl enrol'"
+const (
+	enrolFirst = "enrol this machine: 'bus station add' gives a code for 'kioskctl enrol'"
+	enrolAnew  = "enrol it anew: 'bus station add' gives a code for 'kioskctl enrol --force'"
+)
 
 // line tests what the bus knows this kiosk by, the bus, and the clock against it.
 func (c *checker) line(ctx context.Context, tell func(row)) {
 	s, done, err := c.station()
 	if err != nil {
 		tell(stationTrouble(err))
-		tell(failed("can't be asked without a station", enrolFirst))
+		tell(failed("can't be asked without a station", "see the row station"))
 		tell(unknownClock())
 		return
 	}
@@ -86,9 +90,9 @@ func stationTrouble(err error) row {
 	case errors.Is(err, provision.ErrNotEnrolled):
 		return failed("this machine is not enrolled", enrolFirst)
 	case errors.Is(err, keystore.ErrState):
-		return failed("the machine's firmware is in another state than when its key was made, which so can't be used", "set the machine's firmware and its secure boot back as they were; if that was meant, enrol anew: "+enrolFirst+" --force")
+		return failed("the machine's firmware is in another state than when its key was made, which so can't be used", "set the machine's firmware and its secure boot back as they were; if that was meant, "+enrolAnew)
 	case errors.Is(err, keystore.ErrForeign):
-		return failed("the station's key is another machine's, or its tpm was cleared", "if that was meant, enrol anew: "+enrolFirst+" --force; if not, tell the operator of the bus")
+		return failed("the station's key is another machine's, or its tpm was cleared", "if that was meant, "+enrolAnew+"; if not, tell the operator of the bus")
 	case errors.Is(err, provision.ErrNoKeeper):
 		return failed("a tpm guards the station's key, and the configuration names none", `set state.keys = "tpm"`)
 	case errors.Is(err, keystore.ErrNoStore):
@@ -96,9 +100,12 @@ func stationTrouble(err error) row {
 	case errors.Is(err, provision.ErrExposed):
 		return failed("others than the kiosk may read the station's key", "its key may have been copied: enrol anew with --force, and tell the operator of the bus")
 	case errors.Is(err, provision.ErrDamaged):
-		return failed(err.Error(), "enrol anew: "+enrolFirst+" --force")
+		return failed(err.Error(), enrolAnew)
 	}
-	return failed(err.Error(), "run the check as the kiosk's own user or as root")
+	if errors.Is(err, fs.ErrPermission) {
+		return failed(err.Error(), "run the check as the kiosk's own user or as root")
+	}
+	return failed(err.Error(), "see the row keys; when that is ok and this stays, tell the operator of the bus")
 }
 
 // judgeCertificate looks at the time for which the station's certificate holds.
@@ -119,7 +126,7 @@ func judgeCertificate(s *provision.Station, now time.Time) row {
 		return warned(fmt.Sprintf("%s's certificate ends on %s", s.Name, until), own+again).with("days_left", float64(left/(24*time.Hour)))
 	}
 	due := leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) * 2 / 3)
-	return good(fmt.Sprintf("%s, certificate until %s, which the kiosk renews from %s", s.Name, until, due.UTC().Format(time.DateOnly))).with("days_left", float64(left/(24*time.Hour)))
+	return good(fmt.Sprintf("%s, certificate until %s, which the kiosk renews after %s, on a day of its own", s.Name, until, due.UTC().Format(time.DateOnly))).with("days_left", float64(left/(24*time.Hour)))
 }
 
 // askBus asks the bus for its time and keys as the kiosk would. skew is how far
@@ -130,7 +137,7 @@ func askBus(ctx context.Context, s *provision.Station) (skew *time.Duration, r r
 		Deadlines: bus.Deadlines{Connect: connectTime, Answer: exchangeTime, LookUp: exchangeTime},
 	})
 	if err != nil {
-		return nil, failed(err.Error(), "enrol anew: "+enrolFirst+" --force")
+		return nil, failed(err.Error(), enrolAnew)
 	}
 	defer client.Close()
 	if _, err := client.Time(ctx); err != nil { // makes the connection, too

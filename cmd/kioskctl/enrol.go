@@ -10,10 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	"filippo.io/age"
+	"golang.org/x/sys/unix"
 
 	"kosk/device/config"
 	"kosk/device/provision"
@@ -26,13 +30,21 @@ import (
 type enrolCommand struct {
 	Code   string `required:"" help:"One-time code, as 'bus station add' printed it."`
 	Bus    string `required:"" help:"The bus: https://host:port."`
-	Config string `required:"" xor:"where" type:"path" help:"The kiosk's configuration: says where its keys are, and what guards them."`
-	Dir    string `required:"" xor:"where" type:"path" help:"Folder of the kiosk's keys, without a configuration: they are in a file."`
+	Config string `xor:"where" type:"path" help:"The kiosk's configuration: says where its keys are, and what guards them. This or --dir."`
+	Dir    string `xor:"where" type:"path" help:"Folder of the kiosk's keys, without a configuration: they are in a file."`
 	Force  bool   `help:"Enrol anew although this machine is enrolled: the old key is lost."`
 }
 
 // enrolTime bounds the whole enrolment.
 const enrolTime = 2 * time.Minute
+
+// Validate finds what kong's rules can't say without telling that both are needed.
+func (c enrolCommand) Validate() error {
+	if c.Config == "" && c.Dir == "" {
+		return errors.New("where are this kiosk's keys? give --config or --dir")
+	}
+	return nil
+}
 
 // Run makes a key, has it certified, fetches the bus's keys over the new
 // certificate, and saves all of it at once: a machine is enrolled or it is not.
@@ -45,11 +57,8 @@ func (c enrolCommand) Run(ctx context.Context, out io.Writer) error {
 		}
 		state = cfg.State
 	}
-	if _, err := provision.Load(state.Dir); !errors.Is(err, provision.ErrNotEnrolled) && !c.Force {
-		if err == nil {
-			err = errors.New("this machine is enrolled already")
-		}
-		return fmt.Errorf("%w; --force enrols it anew", err)
+	if err := c.room(state.Dir); err != nil {
+		return explain(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, enrolTime)
 	defer cancel()
@@ -63,6 +72,9 @@ func (c enrolCommand) Run(ctx context.Context, out io.Writer) error {
 		return explain(err)
 	}
 	if err := provision.Save(state.Dir, station); err != nil {
+		return fmt.Errorf("%w; the code is used now: get a new one", explain(err))
+	}
+	if err := leaveToOwner(state.Dir); err != nil {
 		return err
 	}
 	leaf, err := x509.ParseCertificate(station.Certificate.Certificate[0])
@@ -75,6 +87,45 @@ func (c enrolCommand) Run(ctx context.Context, out io.Writer) error {
 	}
 	_, err = fmt.Fprintf(out, "%s is enrolled until %s, its key is in %s\n", station.Name, leaf.NotAfter.Format(time.DateOnly), guard)
 	return err
+}
+
+// stationSize is more than a station's file has, in bytes.
+const stationSize = 16 << 10
+
+// room finds out whether a station may be written to the folder, and can be: a
+// code is good for one try, so that must not end there.
+func (c enrolCommand) room(dir string) error {
+	switch _, err := provision.Load(dir); {
+	case errors.Is(err, provision.ErrNotEnrolled) || c.Force:
+	case err == nil:
+		return errors.New("this machine is enrolled already; --force enrols it anew")
+	case errors.Is(err, provision.ErrDamaged), errors.Is(err, provision.ErrExposed):
+		return fmt.Errorf("%w; --force enrols it anew", err)
+	default:
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".enrol-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, stationSize))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+}
+
+// leaveToOwner lets the kiosk's own user, whose the folder is, read what root has
+// put there.
+func leaveToOwner(dir string) error {
+	var folder unix.Stat_t
+	if err := unix.Stat(dir, &folder); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 || folder.Uid == 0 {
+		return nil
+	}
+	return os.Lchown(filepath.Join(dir, provision.File), int(folder.Uid), int(folder.Gid))
 }
 
 // newKey makes the station's key where the configuration wants it to be. It can
@@ -149,6 +200,12 @@ func explain(err error) error {
 		return fmt.Errorf("%w: the code is wrong, used or over a day old; ask for a new one", err)
 	case errors.Is(err, offline.ErrLineDown):
 		return fmt.Errorf("%w: check the address of the bus and the network", err)
+	case errors.Is(err, offline.ErrAgency):
+		return fmt.Errorf("%w: see that this is the address and the port of the bus; then ask its operator", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: run this as the kiosk's own user or as root", err)
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("%w: make room on this disk first", err)
 	}
 	return err
 }

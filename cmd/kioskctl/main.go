@@ -41,7 +41,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
-	k := kong.Must(&c, kong.Name("kioskctl"), kong.Description("The field technician's tool."),
+	k := kong.Must(&c, kong.Name("kioskctl"), kong.Description("The field technician's tool. It ends with 0 when all is well, 1 when something is not, 2 when it wasn't understood."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(os.Stdout, (*io.Writer)(nil)))
 	parsed, err := k.Parse(os.Args[1:])
 	if err != nil {

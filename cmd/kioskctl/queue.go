@@ -50,6 +50,9 @@ const askTime = 25 * time.Second
 func (k kioskOf) ask(ctx context.Context, q control.Request) (control.Response, error) {
 	cfg, err := config.Load(k.Config)
 	if err != nil {
+		if advice := configAdvice(err); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: %s", err, advice)
+		}
 		return control.Response{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -58,7 +61,7 @@ func (k kioskOf) ask(ctx context.Context, q control.Request) (control.Response, 
 	if errors.Is(err, control.ErrNotRunning) && q.Verb != control.Status && q.Verb != control.EmptyBin {
 		r, err = askFile(ctx, cfg, q)
 	}
-	return r, explainQueue(cfg, err)
+	return r, explainQueue(cfg, q.Verb, err)
 }
 
 // askFile answers from the file of a stopped kiosk.
@@ -69,7 +72,7 @@ func askFile(ctx context.Context, cfg config.Config, q control.Request) (r contr
 	}
 	o := queue.Options{MaxSize: int64(cfg.Queue.MaxMB) << 20, LockWait: lockWait}
 	keys, err := openKeys(cfg)
-	if err != nil {
+	if err != nil && q.Verb.Changes() {
 		return r, err
 	}
 	var wrapper queue.Wrapper // nil: notes stay sealed
@@ -124,7 +127,7 @@ func openKeys(cfg config.Config) (keysOf, error) {
 }
 
 // explainQueue adds what the technician can do.
-func explainQueue(cfg config.Config, err error) error {
+func explainQueue(cfg config.Config, verb control.Verb, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -138,8 +141,17 @@ func explainQueue(cfg config.Config, err error) error {
 		return fmt.Errorf("%w: the kiosk makes it at its first start", err)
 	case errors.Is(err, queue.ErrDamaged):
 		return fmt.Errorf("%w: citizens' requests are in it, don't delete it; the kiosk saves what it can at its next start", err)
+	case errors.Is(err, errNoKeys):
+		return fmt.Errorf("%w: without them nothing is changed; kioskctl check says what to do", err)
+	case errors.Is(err, control.ErrQuestion) && verb == control.Park:
+		return fmt.Errorf("%w: a reason is one word of a-z 0-9 _ . -", err)
 	case errors.Is(err, offline.ErrNotFound):
-		return fmt.Errorf("%w, or not set aside, or delivered meanwhile: see kioskctl queue ls", err)
+		return fmt.Errorf("%w%s: see kioskctl queue ls", err, map[control.Verb]string{
+			control.Park:    ", or set aside already, or delivered meanwhile",
+			control.Requeue: ", or not set aside, or delivered meanwhile",
+			control.Release: ", or not set aside",
+			control.Export:  ", or delivered meanwhile",
+		}[verb])
 	}
 	return err
 }

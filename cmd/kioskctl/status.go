@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -68,15 +69,19 @@ func showStatus(out io.Writer, s health.Status) error {
 	if s.Certificate.Error != "" {
 		line("", "%d renewals failed: %s", s.Certificate.Failures, s.Certificate.Error)
 	}
-	line("trust", "version %d of %s, from the %s%s", r.Trust.Version, day(r.Trust.IssuedAt), s.TrustFrom,
-		map[bool]string{true: ", for development", false: ""}[r.Trust.Development])
+	if r.Trust.Version == 0 {
+		line("trust", "no bundle: no card is believed")
+	} else {
+		line("trust", "version %d of %s, from the %s%s", r.Trust.Version, day(r.Trust.IssuedAt), s.TrustFrom,
+			map[bool]string{true: ", for development", false: ""}[r.Trust.Development])
+	}
 	if s.Reported.IsZero() {
 		line("bus", "has taken no report yet")
 	} else {
 		line("bus", "took a report at %s", s.Reported.UTC().Format(time.RFC3339))
 	}
 	for _, p := range r.Parts {
-		line(p.Name, "%s  %s", p.State, p.Cause)
+		line(p.Name, "%s", strings.TrimSpace(fmt.Sprint(p.State, "  ", p.Cause)))
 	}
 	return w.Flush()
 }

@@ -37,3 +37,16 @@ func TestStatusTellsOfTheCatalogue(t *testing.T) {
 		}
 	}
 }
+
+// A kiosk without a trust bundle says so, and a part without a cause has no blanks behind it.
+func TestStatusWithoutABundle(t *testing.T) {
+	var out strings.Builder
+	s := health.Status{TrustFrom: "file"}
+	s.Report.Parts = []health.Part{{Name: "card", State: "online"}}
+	if err := showStatus(&out, s); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "no bundle: no card is believed\n") || !strings.HasSuffix(out.String(), " online\n") {
+		t.Errorf("%q", out.String())
+	}
+}

@@ -190,6 +190,9 @@ func loadPrivate(path string) (*ecdsa.PrivateKey, error) {
 	if block == nil || len(bytes.TrimSpace(rest)) != 0 {
 		return nil, fmt.Errorf("%s: %w: not one private key in pem", path, identity.ErrKey)
 	}
+	if block.Type != "PRIVATE KEY" {
+		return nil, fmt.Errorf("%s: %w: holds a %s, not a private key in PKCS#8", path, identity.ErrKey, strings.ToLower(block.Type))
+	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", path, identity.ErrKey, err)

@@ -79,6 +79,11 @@ func (e judgementError) Error() string { return string(e.judgement) }
 // ExitCode is the judgement's, so that scripts can ask.
 func (e judgementError) ExitCode() int { return exitJudgements[e.judgement] }
 
+// Help is what scripts must know.
+func (verifyCommand) Help() string {
+	return "It ends with 0 for a genuine certificate, 3 altered, 4 taken back, 5 expired, 6 unknown (no code of this bus's), 1 when it couldn't look."
+}
+
 // Run needs no line and no kiosk: only the bus's public key.
 func (c verifyCommand) Run(out io.Writer) error {
 	key, err := c.key()

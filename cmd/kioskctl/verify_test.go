@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -301,5 +302,16 @@ func TestVerifyApplication(t *testing.T) {
 	f := judge(request.Base45(token), nil, &bus.key.PublicKey, nil, program(t), day.AddDate(1, 0, 0))
 	if said := f.String(); f.Verdict != genuine || f.Kind != request.KindApplication || !strings.Contains(said, "answer by") || strings.Contains(said, "valid until") {
 		t.Errorf("says %s", said)
+	}
+}
+
+// TestVerifyHelpTellsTheExitCodes holds the words that scripts are written from.
+func TestVerifyHelpTellsTheExitCodes(t *testing.T) {
+	words := map[judgement]string{genuine: "genuine", altered: "altered", revoked: "taken back", expired: "expired", unknown: "unknown"}
+	help := strings.ReplaceAll(verifyCommand{}.Help(), "for a genuine", "genuine")
+	for j, code := range exitJudgements {
+		if want := fmt.Sprintf("%d %s", code, words[j]); !strings.Contains(help, want) {
+			t.Errorf("no %q in %s", want, help)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"kosk/cmd/bus/agency"
 	"kosk/cmd/kiosksim/rig"
@@ -56,7 +57,7 @@ func (c runCommand) Run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	c.explain(out)
+	c.explain(out, r.Config())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -68,7 +69,7 @@ func (c runCommand) Run(ctx context.Context, out io.Writer) error {
 }
 
 // explain says how to be a citizen here.
-func (c runCommand) explain(out io.Writer) {
+func (c runCommand) explain(out io.Writer, config string) {
 	self, _ := os.Executable()
 	p := visit.Person()
 	phone, user, code, password := agency.Credentials(p)
@@ -79,12 +80,14 @@ In another terminal:
   %[2]s card in            put the card in   (--profile tampered, cloned, pulled-out, ...)
   %[2]s card out           take it out
   %[2]s paper out          the paper ends    (paper in: a new roll)
-  %[2]s approve           say yes on the phone (refuse: say no)
+  %[2]s approve            say yes on the phone (refuse: say no)
   %[2]s line cut           the line is cut   (line restore: it is back)
+As the technician: %[10]s status --config %[11]s   (check, queue ls ...)
 
 Keys: arrows move, Return chooses, Escape leaves, F8 plugs the headphones in, F9 pulls them out,
 F1 says where you are, F2 repeats, F10 language, F11 text, F12 contrast.
 
 Slips and logs come to %[3]s; what the lamps beside the slots show, to lamps.jsonl there. Close the window or press Ctrl-C to end.
-`, p.CAN, self, c.Out, visit.PIN1, visit.PIN2, phone, user, code, password)
+`, p.CAN, self, c.Out, visit.PIN1, visit.PIN2, phone, user, code, password,
+		filepath.Join(binaries(c.Bin), "kioskctl"), config)
 }

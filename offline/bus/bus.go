@@ -123,10 +123,7 @@ func Open(o Options) (*Client, error) {
 // baseURL accepts https://host[:port] and nothing else.
 func baseURL(s string) (string, error) {
 	u, err := url.Parse(s)
-	if err != nil {
-		return "", err
-	}
-	if u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+	if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
 		return "", fmt.Errorf("url %q is not https://host:port", s)
 	}
 	return "https://" + u.Host, nil

@@ -32,6 +32,8 @@ import (
 var (
 	// ErrName says that a name can't stand in an X-Road identifier.
 	ErrName = errors.New("name may hold only letters a-z, A-Z, digits, - . =")
+	// ErrNoBus says that nothing in the folder is a bus's.
+	ErrNoBus = errors.New("no bus lives here: 'bus serve' makes one")
 	// ErrUnknown says that no such station is registered.
 	ErrUnknown = errors.New("unknown station")
 	// ErrCode says that a one-time code is wrong, used, or too old.
@@ -105,6 +107,19 @@ func Open(dir string) (*Registry, error) {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
 	return r, nil
+}
+
+// OpenExisting is Open for what makes no sense without a bus: a key of one that
+// was made by a slip of the pen verifies nothing. Errors: ErrNoBus.
+func OpenExisting(dir string) (*Registry, error) {
+	_, err := os.Stat(filepath.Join(dir, keysFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNoBus)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open registry: %w", err)
+	}
+	return Open(dir)
 }
 
 // Dir is the folder.

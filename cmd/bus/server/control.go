@@ -11,8 +11,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"syscall"
 	"time"
+
+	"kosk/cmd/bus/registry"
 )
 
 // ErrNotServing says that no bus listens on the socket.
@@ -26,7 +29,7 @@ type Status struct {
 	Duplicates int64      `json:"duplicates"` // submissions answered again, since then
 	Refused    int64      `json:"refused"`    // envelopes not accepted, since then
 	Lookups    int64      `json:"lookups"`    // since then
-	Stations   int        `json:"stations"`
+	Stations   int        `json:"stations"`   // registered, and not shut out
 	Faults     []Fault    `json:"faults"`
 	Evidence   TrustState `json:"evidence"` // whether chips are checked, and against what
 	Catalogue  Published  `json:"catalogue"`
@@ -54,6 +57,7 @@ func (s *Server) Status() (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	stations = slices.DeleteFunc(stations, func(st registry.Station) bool { return !st.Removed.IsZero() })
 	return Status{
 		Since: s.since, Accepted: s.accepted.Load(), Effects: s.effects.Load(), Duplicates: s.duplicates.Load(),
 		Refused: s.refused.Load(), Lookups: s.lookups.Load(), Stations: len(stations), Faults: s.faults.list(),
@@ -76,7 +80,7 @@ func (s *Server) control() http.Handler {
 		var f Fault
 		err := json.NewDecoder(io.LimitReader(r.Body, maxQuestion)).Decode(&f)
 		if err == nil {
-			err = s.faults.add(f)
+			err = s.addFault(f)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

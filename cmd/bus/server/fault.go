@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"kosk/cmd/bus/agency"
 	"kosk/device/request"
 )
 
@@ -78,6 +79,20 @@ func (f *faults) add(fault Fault) error {
 	}
 	f.change(func() { f.set = append(f.set, fault) })
 	return nil
+}
+
+// addFault sets a fault of a service that there is: another one's would never act,
+// and whoever waits for it would wonder.
+func (s *Server) addFault(f Fault) error {
+	known := []string{"", serviceCode, LookupAccessLog}
+	for _, svc := range s.offered().Services {
+		id, _ := svc["id"].(string)
+		known = append(known, id)
+	}
+	if !slices.Contains(known, f.Service) && !agency.Answers(f.Service) {
+		return fmt.Errorf("no service is called %q here", f.Service)
+	}
+	return s.faults.add(f)
 }
 
 func (f *faults) clear() { f.change(func() { f.set = nil }) }

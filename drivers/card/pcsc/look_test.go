@@ -3,6 +3,7 @@ package pcsc_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -54,6 +55,28 @@ func TestLookTellsWhatIsThereAndLeavesTheCardAlone(t *testing.T) {
 	}
 	if _, err := r.Look(t.Context()); !errors.Is(err, card.ErrNoService) {
 		t.Errorf("no daemon: %v", err)
+	}
+}
+
+// TestADaemonThatIsGoneIsLoggedOnce: tried again every few seconds for days, it
+// would push everything else out of a log that is bounded.
+func TestADaemonThatIsGoneIsLoggedOnce(t *testing.T) {
+	slot := cardtest.Slot(t)
+	if err := slot.KillDaemon(); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	r, err := pcsc.Open("", slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // four tries
+	defer cancel()
+	if err := r.Watch(ctx, func(card.Event) {}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "card service lost"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, log.String())
 	}
 }
 

@@ -3,6 +3,7 @@ package pcsc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -50,7 +51,7 @@ type slotState struct {
 func (r *Reader) Watch(ctx context.Context, seen func(card.Event)) error {
 	seen, stop := r.sees(seen)
 	defer stop()
-	wait := firstWait
+	wait, said := firstWait, ""
 	for ctx.Err() == nil {
 		state := new(slotState)
 		reached, err := r.watch(ctx, state, seen)
@@ -60,9 +61,12 @@ func (r *Reader) Watch(ctx context.Context, seen func(card.Event)) error {
 		state.gone(seen)
 		r.lost(err)
 		if reached {
-			wait = firstWait
+			wait, said = firstWait, ""
 		}
-		r.log.Warn("card service lost", "error", err, "retry", wait)
+		if why := fmt.Sprint(err); why != said { // once: a daemon that is gone for days would fill the log
+			r.log.Warn("card service lost", "error", err)
+			said = why
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
