@@ -31,7 +31,11 @@ func write(dir string) error {
 	if err != nil {
 		return err
 	}
-	err = ledgertest.Write(ctx, l, os.Getenv("LEDGER_ROUND"), os.Stdin, os.Stdout)
+	if os.Getenv(oneByOne) != "" {
+		err = appendOneByOne(ctx, l)
+	} else {
+		err = ledgertest.Write(ctx, l, os.Getenv("LEDGER_ROUND"), os.Stdin, os.Stdout)
+	}
 	if end := l.Close(); err == nil {
 		err = end
 	}
