@@ -339,27 +339,6 @@ func TestEveryStatusBit(t *testing.T) {
 		{2: jammed, 3: cutter, 5: fault, 6: head},
 		{2: low, 3: low, 5: out, 6: out},
 	}
-	for n, bits := range realTime {
-		for bit, want := range bits {
-			if 0x93>>bit&1 == 1 { // fixed
-				continue
-			}
-			var s printer.Status
-			for i := range 4 {
-				b := byte(0x12)
-				if i == n {
-					b |= 1 << bit
-				}
-				realTimeStatus(&s, fmt.Sprint(i+1), b, "")
-			}
-			if want == (printer.Status{}) {
-				want = up
-			}
-			if s != want {
-				t.Errorf("DLE EOT %d, bit %d: %+v, want %+v", n+1, bit, s, want)
-			}
-		}
-	}
 	automatic := [4][8]printer.Status{
 		{3: offline, 5: cover},
 		{2: jammed, 3: cutter, 5: fault, 6: head},
@@ -371,28 +350,37 @@ func TestEveryStatusBit(t *testing.T) {
 		{0: head, 1: fault, 3: fault, 6: jammed},
 		{0: cutter, 1: cutter, 2: fault, 3: fault},
 	}
+	asked := func(d [4]byte) (s printer.Status) {
+		for i, b := range d {
+			realTimeStatus(&s, fmt.Sprint(i+1), b, "")
+		}
+		return s
+	}
 	for what, c := range map[string]struct {
-		bits [4][8]printer.Status
-		base [4]byte
-		read func([4]byte) printer.Status
+		bits  [4][8]printer.Status
+		base  [4]byte
+		fixed byte // bits that are no news
+		read  func([4]byte) printer.Status
 	}{
-		"GS a":       {automatic, [4]byte{0x10}, autoStatusOf},
-		"DLE EOT 20": {custom, [4]byte{}, customStatus},
+		"DLE EOT 1-4": {realTime, [4]byte{0x12, 0x12, 0x12, 0x12}, 0x93, asked},
+		"GS a":        {automatic, [4]byte{0x10}, 0, autoStatusOf},
+		"DLE EOT 20":  {custom, [4]byte{}, 0, customStatus},
 	} {
-		for n, bits := range c.bits {
-			for bit, want := range bits {
-				d := c.base
-				d[n] |= 1 << bit
-				if want == (printer.Status{}) {
-					want = up
-				}
-				s := c.read(d)
-				if what == "DLE EOT 20" {
-					want.Online = want.Err() == nil // it says no more than its reasons
-				}
-				if s != want {
-					t.Errorf("%s, byte %d, bit %d: %+v, want %+v", what, n+1, bit, s, want)
-				}
+		for i := range 32 {
+			n, bit := i/8, i%8
+			d, want := c.base, c.bits[n][bit]
+			if c.fixed>>bit&1 == 1 {
+				continue
+			}
+			d[n] |= 1 << bit
+			if want == (printer.Status{}) {
+				want = up
+			}
+			if what == "DLE EOT 20" {
+				want.Online = want.Err() == nil // it says no more than its reasons
+			}
+			if s := c.read(d); s != want {
+				t.Errorf("%s, byte %d, bit %d: %+v, want %+v", what, n+1, bit, s, want)
 			}
 		}
 	}
