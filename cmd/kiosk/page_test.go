@@ -130,7 +130,11 @@ func TestAPageIsGenuineUntilItIsTakenBack(t *testing.T) {
 // strangersKey is the key of a bus that has nothing to do with it.
 func (w *world) strangersKey() string {
 	w.Helper()
-	public, _ := w.program("bus", "key", "--dir", filepath.Join(w.rig.Dir, "other"))
+	dir := filepath.Join(w.rig.Dir, "other")
+	if out, code := w.program("bus", "station", "add", "KIOSK-001", "--dir", dir); code != 0 { // founds a bus
+		w.Fatal(out)
+	}
+	public, _ := w.program("bus", "key", "--dir", dir)
 	path := filepath.Join(w.rig.Out, "other.pub")
 	w.do(os.WriteFile(path, []byte(public), 0o600))
 	return path

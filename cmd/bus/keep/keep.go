@@ -23,6 +23,8 @@ import (
 //     over by the next one who writes, and there is never more than one.
 //   - Who writes holds a lock on the new file, so that two, in one process or in
 //     several, come one after the other, and the later one's content stays.
+//   - What root writes belongs to whom the folder belongs to: an operator's command
+//     must not shut the bus out.
 //   - After an error the former file stands and nothing is left beside it, but for
 //     one: when the folder couldn't be synced, the new file stands there, and a
 //     power cut may still take it back.
@@ -67,7 +69,7 @@ func replace(path string, content []byte, mode fs.FileMode, synced form, before 
 		of   form
 		do   func() error
 	}{
-		{"empty", passing, func() error { return errors.Join(f.Truncate(0), f.Chmod(mode)) }},
+		{"empty", passing, func() error { return errors.Join(f.Truncate(0), f.Chmod(mode), leave(f, dir)) }},
 		{"write", passing, func() error { _, err := f.Write(content); return err }},
 		{"sync", durable, f.Sync},
 		{"rename", passing, func() error { return os.Rename(temp, path) }},
@@ -105,6 +107,18 @@ func take(temp string) (*os.File, error) {
 			return nil, err
 		}
 	}
+}
+
+// leave gives root's file to the folder's owner.
+func leave(f *os.File, dir string) error {
+	var folder unix.Stat_t
+	if err := unix.Stat(filepath.Clean(dir), &folder); err != nil {
+		return &fs.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	if os.Geteuid() != 0 || folder.Uid == 0 {
+		return nil
+	}
+	return f.Chown(int(folder.Uid), int(folder.Gid))
 }
 
 // locked locks the file and says whether it still has its name: who had the lock

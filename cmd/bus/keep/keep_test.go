@@ -215,3 +215,26 @@ func BenchmarkReplace(b *testing.B) {
 		})
 	}
 }
+
+// TestRootLeavesFilesToTheFoldersOwner is for an operator who adds a station as
+// root beside a bus that is another user's.
+func TestRootLeavesFilesToTheFoldersOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const nobody = 65534
+	dir := t.TempDir()
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "file")
+	for range 2 { // a new one, and one that is replaced
+		if err := File(path, []byte("content")); err != nil {
+			t.Fatal(err)
+		}
+		var got unix.Stat_t
+		if err := unix.Stat(path, &got); err != nil || got.Uid != nobody || got.Gid != nobody || got.Mode&0o777 != 0o600 {
+			t.Errorf("%v: owner %d, group %d, mode %o", err, got.Uid, got.Gid, got.Mode)
+		}
+	}
+}

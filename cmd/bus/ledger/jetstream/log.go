@@ -11,7 +11,14 @@ import (
 type speaker struct{ log *slog.Logger }
 
 func (s speaker) Noticef(format string, v ...any) { s.log.Debug("engine", "says", said(format, v)) }
-func (s speaker) Warnf(format string, v ...any)   { s.log.Warn("engine warns", "says", said(format, v)) }
+
+func (s speaker) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "Maximum payloads over") { // of MaxPayload: it is as we want it, and whoever reads the log can't mend it
+		s.Noticef(format, v...)
+		return
+	}
+	s.log.Warn("engine warns", "says", said(format, v))
+}
 
 func (s speaker) Errorf(format string, v ...any) {
 	s.log.Error("engine failed", "says", said(format, v))
