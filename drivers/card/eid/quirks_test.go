@@ -102,7 +102,16 @@ func TestBrokenChipsEndInTypedErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := &quirky{Card: newCard(t, vcard.Profile{}), transmit: tt.transmit}
+			asked := 0
+			c := &quirky{Card: newCard(t, vcard.Profile{}), transmit: func(ctx context.Context, raw []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+				asked++
+				return tt.transmit(ctx, raw, next)
+			}}
+			defer func() {
+				if asked > 100 {
+					t.Errorf("it was asked %d times", asked)
+				}
+			}()
 			if _, err := eid.New(nil).ReadHolder(t.Context(), c, "123456", nil); !errors.Is(err, tt.want) {
 				t.Errorf("error = %v, want %v", err, tt.want)
 			}
