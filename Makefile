@@ -6,13 +6,14 @@
 #   make fuzz    fuzz every parser, FUZZTIME each (3s; make fuzz FUZZTIME=10m). In make test what reads cards gets 10s
 #   make bench   measure; writes out/bench.json
 #   make crash   cut the power of the queue in every way; writes out/crash.json (up to an hour and a half)
+#   make long    what make test does a part of: 1,000 cards put in, every command cut, 10,000 troubles with paper (half an hour)
 #   make clean   forget what was built
 #
 # The rules are: nothing is installed but by build/deps; every step has a
 # deadline; and there is one set of build flags, so that the OpenGL bindings,
 # four minutes of C, are compiled once and not once a target.
 
-.PHONY: run test check fuzz bench crash clean build deps tools format
+.PHONY: run test check fuzz bench crash long clean build deps tools format
 .DEFAULT_GOAL := build
 
 export GOFLAGS := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath)
@@ -67,6 +68,10 @@ bench: build
 
 crash: deps
 	$(within) 100m go run ./build/crash -out $(OUT)/crash.json
+
+long: deps
+	KOSK_LONG=1 $(within) 60m go test -count=1 -timeout=55m ./drivers/card/... ./drivers/signer/... ./device/identity
+	$(within) 30m go test -count=1 -timeout=25m -run 'Troubles|Interruptions' ./drivers/printer/escpos -args -troubles 10000 -interruptions 0
 
 clean:
 	rm -rf $(OUT)

@@ -90,7 +90,7 @@ func (c cardCommand) Run(ctx context.Context, out io.Writer) error {
 }
 
 type paperCommand struct {
-	Do string `arg:"" enum:"out,low,in,cover-open,cover-closed,blade-stuck,blade-freed,jam,jam-cleared,head-hot,head-cooled,take,power-cycle,unplug,plug,mute,unmute" help:"One of ${enum}."`
+	Do string `arg:"" enum:"out,low,in,cover-open,cover-closed,blade-stuck,blade-freed,jam,jam-cleared,head-hot,head-cooled,take,power-cycle,unplug,plug,mute,unmute,slow,fast" help:"One of ${enum}."`
 }
 
 // Run changes the printer.
@@ -174,6 +174,10 @@ func obey(ctx context.Context, r *rig.Rig) error {
 	}
 }
 
+// slowPaper is how many bits a second a slow printer takes: a slip then takes five
+// seconds.
+const slowPaper = 2400
+
 func carryOut(r *rig.Rig, o order) error {
 	switch o.Do {
 	case "card in":
@@ -210,6 +214,10 @@ func carryOut(r *rig.Rig, o order) error {
 		r.Paper.PowerCycle()
 	case "paper mute", "paper unmute":
 		r.Paper.Mute(o.Do == "paper mute")
+	case "paper slow":
+		r.Paper.Slow(slowPaper)
+	case "paper fast":
+		r.Paper.Slow(0)
 	case "paper unplug":
 		r.Paper.Unplug()
 	case "paper plug":

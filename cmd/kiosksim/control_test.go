@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"kosk/cmd/kiosksim/rig"
 	"kosk/drivers/card/vcard"
+	"kosk/drivers/printer/paper"
 )
 
 // Every card of the list can be ordered, over the wire, and changed in the order.
@@ -37,5 +40,23 @@ func TestEveryCardCanBeOrdered(t *testing.T) {
 	}
 	if _, err := (order{Profile: "none such"}).profile(); err == nil {
 		t.Error("a card that there isn't")
+	}
+}
+
+// Everything that can be ordered of the paper is carried out.
+func TestEveryPaperOrderIsCarriedOut(t *testing.T) {
+	p, err := paper.Open(paper.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	field, _ := reflect.TypeFor[paperCommand]().FieldByName("Do")
+	for _, do := range strings.Split(field.Tag.Get("enum"), ",") {
+		if err := carryOut(&rig.Rig{Paper: p}, order{Do: "paper " + do}); err != nil {
+			t.Errorf("%s: %v", do, err)
+		}
+	}
+	if err := carryOut(&rig.Rig{Paper: p}, order{Do: "paper none-such"}); err == nil {
+		t.Error("an order that there isn't")
 	}
 }

@@ -223,3 +223,14 @@ func TestStrangersCardSecurityIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// Both groups are signed, and yet they have to be of one person.
+func TestNumbersThatDifferAreUnreadable(t *testing.T) {
+	pki, _ := newPKI(t)
+	a := newCSCA(t)
+	chip := readChip(t, pki, cardtest.Aygun(), vcard.Profile{})
+	chip.Groups[11] = icao.DG11(icao.Details{Surname: "M", GivenNames: "A", PersonalNumber: "6ARPXK2"})
+	if _, err := identity.Believe(a.sign(t, chip), trusts(t, a), time.Now()); !errors.Is(err, identity.ErrUnreadable) {
+		t.Errorf("error = %v, want unreadable", err)
+	}
+}

@@ -17,7 +17,7 @@ type Behaviour int
 
 // The cards of the suite.
 const (
-	// Good answers everything.
+	// Good is an ICAO 9303 chip that answers everything.
 	Good Behaviour = iota
 	// Mute does not answer to reset.
 	Mute
@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 		{"stops waiting for a silent card with the context", stopsWaiting},
 		{"says that the reader went in mid-command", losesReader},
 		{"resets the card at the end", resets},
+		{"lets nobody else speak to the card", excludes},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t)) })
@@ -302,13 +303,26 @@ func losesReader(t *testing.T, r Rig) {
 	next(t, r, w)
 }
 
+// Commands of ICAO 9303-10, 3.6.1 and 3.11: the application is selected, and the
+// master file's EF.CardAccess is read, which a chip in the application refuses.
+var (
+	selectApplication = []byte{0x00, 0xA4, 0x04, 0x0C, 7, 0xA0, 0, 0, 2, 0x47, 0x10, 1}
+	readCardAccess    = []byte{0x00, 0xB0, 0x9C, 0x00, 0x00}
+)
+
 // resets checks that a second connection to the same card starts afresh.
 func resets(t *testing.T, r Rig) {
 	c, _ := connect(t, r, Good)
-	for range 3 {
-		if _, err := c.Transmit(t.Context(), unknown); err != nil {
-			t.Fatal(err)
+	transmit := func(command []byte, want ...byte) {
+		t.Helper()
+		if got, err := c.Transmit(t.Context(), command); err != nil || !slices.Equal(got[len(got)-2:], want) {
+			t.Fatalf("answer to % X = % X, %v, want % X at its end", command, got, err, want)
 		}
+	}
+	for range 3 {
+		transmit(readCardAccess, 0x90, 0x00)
+		transmit(selectApplication, 0x90, 0x00)
+		transmit(readCardAccess, 0x69, 0x82)
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -321,4 +335,28 @@ func resets(t *testing.T, r Rig) {
 		}
 	}
 	c.Close()
+}
+
+// excludes checks that a card which is spoken to is waited for, not shared.
+func excludes(t *testing.T, r Rig) {
+	c, _ := connect(t, r, Good)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if other, err := r.Reader.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a second Connect = %v, want the context's error", err)
+		if err == nil {
+			other.Close()
+		}
+	}
+	if _, err := c.Transmit(t.Context(), unknown); err != nil {
+		t.Errorf("the first was disturbed: %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other, err := r.Reader.Connect(t.Context())
+	if err != nil {
+		t.Fatalf("Connect after Close = %v", err)
+	}
+	other.Close()
 }

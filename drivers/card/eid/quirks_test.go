@@ -102,7 +102,16 @@ func TestBrokenChipsEndInTypedErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := &quirky{Card: newCard(t, vcard.Profile{}), transmit: tt.transmit}
+			asked := 0
+			c := &quirky{Card: newCard(t, vcard.Profile{}), transmit: func(ctx context.Context, raw []byte, next func([]byte) ([]byte, error)) ([]byte, error) {
+				asked++
+				return tt.transmit(ctx, raw, next)
+			}}
+			defer func() {
+				if asked > 100 {
+					t.Errorf("it was asked %d times", asked)
+				}
+			}()
 			if _, err := eid.New(nil).ReadHolder(t.Context(), c, "123456", nil); !errors.Is(err, tt.want) {
 				t.Errorf("error = %v, want %v", err, tt.want)
 			}
@@ -289,14 +298,14 @@ func TestAnswersFitIntoWhatWasAskedFor(t *testing.T) {
 		}
 	}
 	const block = 4063 // of a chip that says 4096
-	for left := 220; left <= 260; left++ {
+	for left := 220; left <= 260; left += 5 {
 		read(block+left, 0, vcard.Profile{})
 		read(2*block+left, 65536, vcard.Profile{Cipher: icao.TripleDES})
 	}
-	for most := 259; most <= 300; most++ {
+	for most := 259; most <= 300; most += 3 {
 		read(1000, most, vcard.Profile{})
 	}
-	for left := 215; left <= 265; left++ { // beyond what a plain offset reaches
+	for left := 215; left <= 265; left += 10 { // beyond what a plain offset reaches
 		read(9*block+left, 0, vcard.Profile{})
 	}
 }

@@ -232,6 +232,9 @@ func TestChangedMessagesAreRefused(t *testing.T) {
 				t.Errorf("%v, byte %d: error = %v, want bad secure messaging", c, i, err)
 			}
 		}
+		if _, err := session().OpenResponse(Response{Data: sealed.Data, SW: SWEndOfFile}); !errors.Is(err, ErrMessaging) {
+			t.Errorf("%v: a status changed outside was taken: %v", c, err)
+		}
 		again := session()
 		if _, err := again.OpenResponse(sealed); err != nil {
 			t.Errorf("%v: %v", c, err)

@@ -225,14 +225,28 @@ const (
 	shortAPDU         = 261
 )
 
+// A teller is a reader's driver, which can be asked about it.
+type teller interface {
+	GetAttrib(scard.Attrib) ([]byte, error)
+	Control(ioctl uint32, in []byte) ([]byte, error)
+}
+
 // maxTransceive asks the reader how long an APDU it carries; 0 when it doesn't say.
-func maxTransceive(handle *scard.Card) int {
-	if b, err := handle.GetAttrib(scard.AttrMaxinput); err == nil && len(b) == 4 {
-		if n := int(binary.NativeEndian.Uint32(b)); n > 0 {
-			return n
-		}
+// Its message buffer is the second best word: most readers have one of 261 bytes,
+// and those that pass blocks, not APDUs, carry long ones in many of them.
+func maxTransceive(reader teller) int {
+	if n := maxProperty(reader); n > 0 {
+		return n
 	}
-	features, err := handle.Control(scard.CtlCode(getFeatures), nil)
+	if b, err := reader.GetAttrib(scard.AttrMaxinput); err == nil && len(b) == 4 {
+		return max(int(binary.NativeEndian.Uint32(b)), 0)
+	}
+	return 0
+}
+
+// maxProperty is what the reader's properties say, 0 when it has none.
+func maxProperty(reader teller) int {
+	features, err := reader.Control(scard.CtlCode(getFeatures), nil)
 	if err != nil {
 		return 0
 	}
@@ -240,7 +254,7 @@ func maxTransceive(handle *scard.Card) int {
 		if features[0] != featureProperties || features[1] != 4 {
 			continue
 		}
-		properties, err := handle.Control(binary.BigEndian.Uint32(features[2:]), nil)
+		properties, err := reader.Control(binary.BigEndian.Uint32(features[2:]), nil)
 		if err != nil {
 			return 0
 		}

@@ -316,71 +316,46 @@ func TestStatusBytes(t *testing.T) {
 	}
 }
 
+// What each bit means, alone.
+var (
+	onlyUp      = printer.Status{Online: true, Paper: printer.PaperFull}
+	onlyOffline = printer.Status{Paper: printer.PaperFull}
+	onlyCover   = printer.Status{Online: true, Paper: printer.PaperFull, CoverOpen: true}
+	onlyCutter  = printer.Status{Online: true, Paper: printer.PaperFull, Cutter: true}
+	onlyHead    = printer.Status{Online: true, Paper: printer.PaperFull, Head: true}
+	onlyFault   = printer.Status{Online: true, Paper: printer.PaperFull, Fault: true}
+	onlyLow     = printer.Status{Online: true, Paper: printer.PaperLow}
+	onlyOut     = printer.Status{Online: true, Paper: printer.PaperOut}
+	onlyJammed  = printer.Status{Online: true, Paper: printer.PaperJammed}
+	onlySlip    = printer.Status{Online: true, Paper: printer.PaperFull, Media: printer.MediaPresent}
+)
+
 // Each bit that a maker's table gives a meaning, alone, and the fixed bits beside it.
-func TestEveryStatusBit(t *testing.T) {
-	up := printer.Status{Online: true, Paper: printer.PaperFull}
-	with := func(change func(*printer.Status)) printer.Status {
-		s := up
-		change(&s)
-		return s
-	}
-	offline := with(func(s *printer.Status) { s.Online = false })
-	cover := with(func(s *printer.Status) { s.CoverOpen = true })
-	cutter := with(func(s *printer.Status) { s.Cutter = true })
-	head := with(func(s *printer.Status) { s.Head = true })
-	fault := with(func(s *printer.Status) { s.Fault = true })
-	low := with(func(s *printer.Status) { s.Paper = printer.PaperLow })
-	out := with(func(s *printer.Status) { s.Paper = printer.PaperOut })
-	jammed := with(func(s *printer.Status) { s.Paper = printer.PaperJammed })
-	slip := with(func(s *printer.Status) { s.Media = printer.MediaPresent })
+func TestEveryRealTimeStatusBit(t *testing.T) {
 	realTime := [4][8]printer.Status{
-		{3: offline},
-		{2: cover, 5: out},
-		{2: jammed, 3: cutter, 5: fault, 6: head},
-		{2: low, 3: low, 5: out, 6: out},
+		{3: onlyOffline},
+		{2: onlyCover, 5: onlyOut},
+		{2: onlyJammed, 3: onlyCutter, 5: onlyFault, 6: onlyHead},
+		{2: onlyLow, 3: onlyLow, 5: onlyOut, 6: onlyOut},
 	}
-	automatic := [4][8]printer.Status{
-		{3: offline, 5: cover},
-		{2: jammed, 3: cutter, 5: fault, 6: head},
-		{0: low, 1: low, 2: out, 3: out},
-	}
-	custom := [4][8]printer.Status{
-		{0: out, 2: low, 5: slip},
-		{0: head, 1: cover},
-		{0: head, 1: fault, 3: fault, 6: jammed},
-		{0: cutter, 1: cutter, 2: fault, 3: fault},
-	}
-	asked := func(d [4]byte) (s printer.Status) {
-		for i, b := range d {
-			realTimeStatus(&s, fmt.Sprint(i+1), b, "")
-		}
-		return s
-	}
-	for what, c := range map[string]struct {
-		bits  [4][8]printer.Status
-		base  [4]byte
-		fixed byte // bits that are no news
-		read  func([4]byte) printer.Status
-	}{
-		"DLE EOT 1-4": {realTime, [4]byte{0x12, 0x12, 0x12, 0x12}, 0x93, asked},
-		"GS a":        {automatic, [4]byte{0x10}, 0, autoStatusOf},
-		"DLE EOT 20":  {custom, [4]byte{}, 0, customStatus},
-	} {
-		for i := range 32 {
-			n, bit := i/8, i%8
-			d, want := c.base, c.bits[n][bit]
-			if c.fixed>>bit&1 == 1 {
+	for n, bits := range realTime {
+		for bit, want := range bits {
+			if 0x93>>bit&1 == 1 { // fixed
 				continue
 			}
-			d[n] |= 1 << bit
+			var s printer.Status
+			for i := range 4 {
+				b := byte(0x12)
+				if i == n {
+					b |= 1 << bit
+				}
+				realTimeStatus(&s, fmt.Sprint(i+1), b, "")
+			}
 			if want == (printer.Status{}) {
-				want = up
+				want = onlyUp
 			}
-			if what == "DLE EOT 20" {
-				want.Online = want.Err() == nil // it says no more than its reasons
-			}
-			if s := c.read(d); s != want {
-				t.Errorf("%s, byte %d, bit %d: %+v, want %+v", what, n+1, bit, s, want)
+			if s != want {
+				t.Errorf("DLE EOT %d, bit %d: %+v, want %+v", n+1, bit, s, want)
 			}
 		}
 	}
@@ -388,5 +363,45 @@ func TestEveryStatusBit(t *testing.T) {
 	realTimeStatus(&s, "4", 0x12|0x40, "eot-4")
 	if s.Media != printer.MediaPresent || s.Paper != printer.PaperFull {
 		t.Errorf("a slip at the presenter: %+v", s)
+	}
+}
+
+// The same of what printers say in four bytes.
+func TestEveryBitOfFourBytes(t *testing.T) {
+	automatic := [4][8]printer.Status{
+		{3: onlyOffline, 5: onlyCover},
+		{2: onlyJammed, 3: onlyCutter, 5: onlyFault, 6: onlyHead},
+		{0: onlyLow, 1: onlyLow, 2: onlyOut, 3: onlyOut},
+	}
+	custom := [4][8]printer.Status{
+		{0: onlyOut, 2: onlyLow, 5: onlySlip},
+		{0: onlyHead, 1: onlyCover},
+		{0: onlyHead, 1: onlyFault, 3: onlyFault, 6: onlyJammed},
+		{0: onlyCutter, 1: onlyCutter, 2: onlyFault, 3: onlyFault},
+	}
+	for what, c := range map[string]struct {
+		bits [4][8]printer.Status
+		base [4]byte
+		read func([4]byte) printer.Status
+	}{
+		"GS a":       {automatic, [4]byte{0x10}, autoStatusOf},
+		"DLE EOT 20": {custom, [4]byte{}, customStatus},
+	} {
+		for n, bits := range c.bits {
+			for bit, want := range bits {
+				d := c.base
+				d[n] |= 1 << bit
+				if want == (printer.Status{}) {
+					want = onlyUp
+				}
+				s := c.read(d)
+				if what == "DLE EOT 20" {
+					want.Online = want.Err() == nil // it says no more than its reasons
+				}
+				if s != want {
+					t.Errorf("%s, byte %d, bit %d: %+v, want %+v", what, n+1, bit, s, want)
+				}
+			}
+		}
 	}
 }

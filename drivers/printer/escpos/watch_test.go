@@ -165,3 +165,29 @@ func TestAPresenterLeavesItToUs(t *testing.T) {
 		})
 	}
 }
+
+// A bin that fills is told of at its threshold, until somebody has emptied it.
+func TestAFullBinIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "custom-vkp", true)
+		w.stop()
+		w.o.Bin = 2
+		w.start()
+		w.watch()
+		for n, want := range []int{0, 1, 2} {
+			w.printed("slip-" + string(rune('1'+n)))
+			w.wait(3 * time.Second)
+			if got := w.count(printer.RetractBinThreshold); got != want || w.paper.Retracted() != n+1 {
+				t.Errorf("after %d slips not taken, %d in the bin: told %d times, want %d", n+1, w.paper.Retracted(), got, want)
+			}
+		}
+		if err := w.kiosk.EmptyBin(); err != nil || w.kiosk.Supply().Retracted != 0 {
+			t.Errorf("emptied: %v, %d in the bin", err, w.kiosk.Supply().Retracted)
+		}
+		w.printed("slip-4")
+		w.wait(3 * time.Second)
+		if got := w.count(printer.RetractBinThreshold); got != 2 {
+			t.Errorf("after it was emptied: told %d times", got)
+		}
+	})
+}
