@@ -26,9 +26,19 @@ type flags struct {
 	Config string `default:"/etc/kosk/kiosk.toml" help:"The configuration file." type:"path"`
 }
 
+// The exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
 func main() {
 	var f flags
-	kong.Parse(&f, kong.Name("kiosk"), kong.Description("The firmware of the Köşk self-service kiosk."))
+	k := kong.Must(&f, kong.Name("kiosk"), kong.Description("The firmware of the Köşk self-service kiosk."))
+	if _, err := k.Parse(os.Args[1:]); err != nil {
+		k.Errorf("%s", err)
+		os.Exit(exitUsage)
+	}
 	err := undumped()
 	if err == nil {
 		err = settle()
@@ -37,8 +47,8 @@ func main() {
 		err = run(f)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "kiosk:", err)
-		os.Exit(1)
+		k.Errorf("%s", err)
+		os.Exit(exitFailed)
 	}
 }
 

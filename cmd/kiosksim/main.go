@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -29,6 +30,13 @@ type commands struct {
 	Bench   benchCommand   `cmd:"" help:"Measure the kiosk's start, memory and idle load; print JSON."`
 }
 
+// The exit codes.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
 func main() { os.Exit(run()) }
 
 // run is main with an exit code.
@@ -36,12 +44,18 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
-	k := kong.Parse(&c, kong.Name("kiosksim"), kong.Description("A laptop becomes a kiosk."), kong.UsageOnError(),
+	k := kong.Must(&c, kong.Name("kiosksim"), kong.Description("A laptop becomes a kiosk."),
 		kong.Vars{"profiles": profileNames()},
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(os.Stdout, (*io.Writer)(nil)))
-	if err := k.Run(); err != nil {
+	parsed, err := k.Parse(os.Args[1:])
+	if err != nil {
 		k.Errorf("%s", err)
-		return 1
+		fmt.Fprintln(os.Stderr, "see kiosksim --help")
+		return exitUsage
 	}
-	return 0
+	if err := parsed.Run(); err != nil {
+		k.Errorf("%s", err)
+		return exitFailed
+	}
+	return exitOK
 }
