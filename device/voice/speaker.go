@@ -19,7 +19,9 @@ import (
 //     sentence that says so stands for them; when the jack is pulled they stop;
 //   - nothing sounds with the voice off but the invitation, and what was begun
 //     as must-hear before it was turned off;
-//   - two things never sound at once.
+//   - two things never sound at once;
+//   - the name of the service is said on the first of its scenes, and again only
+//     where somebody asks: on every one it would keep from the question.
 
 // A class says what may cut an utterance: each is cut by those above it.
 type class int
@@ -94,6 +96,7 @@ type speaker struct {
 	shown     scene.Scene
 	at        string    // the focus
 	last      []message // for Repeat
+	eyebrow   string    // the last one heard to its end
 	queue     []utterance
 	cur       *job
 	ids       int
@@ -333,6 +336,9 @@ func (s *speaker) finished(err error) {
 	switch {
 	case err == nil:
 		s.fault = ""
+		if n := s.shown.Role(scene.Eyebrow); n != nil && n.ID == j.node && s.shown.ID == j.scene {
+			s.eyebrow = n.Name.String()
+		}
 		s.journal.write(&j.utterance, isFinished, s.route())
 	case j.cut || errors.Is(err, context.Canceled):
 		s.journal.write(&j.utterance, isInterrupted, s.route())
