@@ -406,17 +406,28 @@ func (v *Visit) registerData() []scene.Node {
 		return nodes
 	}
 	source := text.Join(", ", v.Service.Register.In(v.Lang), text.Moment(v.Lang, v.FoundAt))
-	for _, f := range v.Found {
+	for _, f := range v.ordered(v.Found) {
 		d := v.Service.Datum(f.ID)
-		if d == nil {
-			continue
-		}
 		nodes = append(nodes, scene.Node{
 			ID: "datum." + f.ID, Role: scene.Datum, Name: d.Label.In(v.Lang), Value: v.value(d, f),
 			Hint: v.in("source.register", text.Arg{Name: "register", Words: source}), Private: v.Holder != nil,
 		})
 	}
 	return nodes
+}
+
+// ordered are the data that the service knows, in its order: a register gives
+// them in any.
+func (v *Visit) ordered(data []Found) []Found {
+	var all []Found
+	for _, d := range v.Service.Data {
+		for _, f := range data {
+			if f.ID == d.ID {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
 }
 
 // value is a register's datum in words.
@@ -503,7 +514,7 @@ func answering(v *Visit) scene.Scene {
 
 func (v *Visit) numberNode() scene.Node {
 	n := scene.Node{ID: "number", Role: scene.Datum, Name: v.in("result.number"), Value: text.Say(v.Lang, text.Number, v.Number), Private: true}
-	if v.State != Failing { // no slip follows a failure
+	if v.State == Ending && v.PrintWord == "" && !v.Retracted { // where there is a slip
 		n.Hint = v.in("result.keep")
 	}
 	return n
