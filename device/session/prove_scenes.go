@@ -2,7 +2,6 @@ package session
 
 import (
 	"cmp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -109,7 +108,7 @@ func askingPIN(v *Visit) scene.Scene {
 			s.Add(scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: tries})
 		}
 	} else { // larger words need the room, so that the way forward is on this page
-		s.Nodes = slices.DeleteFunc(s.Nodes, func(n scene.Node) bool { return n.Role == scene.Eyebrow })
+		unnamed(&s)
 		switch {
 		case len(wrong) == 0:
 			field.Hint = text.Join(" ", field.Hint, tries)

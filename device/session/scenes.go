@@ -139,6 +139,11 @@ func home(v *Visit) scene.Scene {
 	return s
 }
 
+// unnamed takes the service's name off a scene whose larger words need the room.
+func unnamed(s *scene.Scene) {
+	s.Nodes = slices.DeleteFunc(s.Nodes, func(n scene.Node) bool { return n.Role == scene.Eyebrow })
+}
+
 // serviceNode is a row that picks a service. One that needs the line and hasn't
 // got it stays in the list, and says so.
 func (v *Visit) serviceNode(svc *catalogue.Service, how bool) scene.Node {
@@ -528,6 +533,9 @@ func ending(v *Visit) scene.Scene {
 	}
 	s.Add(v.lead(key+".lead"), v.numberNode())
 	s.Add(v.paperNodes()...)
+	if v.TextSize >= scene.TextLarge && s.Find("code") != nil { // so that the code is on the page that tells of it
+		unnamed(&s)
+	}
 	for i, row := range v.printedRows() { // all that the paper says is seen and heard (EN 301 549, 5.1.3.16)
 		s.Add(scene.Node{
 			ID: "slip." + strconv.Itoa(i+1), Role: scene.Datum, Name: row.Label, Value: row.Value, Private: true,
