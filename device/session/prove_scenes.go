@@ -97,22 +97,17 @@ func askingPIN(v *Visit) scene.Scene {
 		Private: len(p.Secret) > 0,
 	}
 	tries := v.in("pin.tries", v.number("n", p.PIN.Tries))
-	refused := len(wrong) > 0 && v.Wrong == ""
-	if refused { // what is left is told with what went wrong
-		wrong[0].Name = text.Join(" ", wrong[0].Name, tries)
+	if len(wrong) > 0 && v.Wrong == "" { // who listens is told unasked what is left
+		lead := wrong[0].Name.String()
+		wrong[0].Name = text.Words{{Lang: v.Lang, Text: lead, Say: lead + " " + tries.String()}}
 	}
 	if v.TextSize < scene.TextLarge {
 		s.Add(v.lead("pin.lead." + text.Key(p.Use)))
-		s.Add(append(wrong, field)...)
-		if !refused {
-			s.Add(scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: tries})
-		}
+		s.Add(append(wrong, field, scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: tries})...)
 	} else { // larger words need the room, so that the way forward is on this page
 		unnamed(&s)
-		switch {
-		case len(wrong) == 0:
-			field.Hint = text.Join(" ", field.Hint, tries)
-		case !refused:
+		field.Hint = text.Join(" ", field.Hint, tries)
+		if len(wrong) > 0 {
 			field.Hint = tries
 		}
 		s.Add(append(wrong, field)...)

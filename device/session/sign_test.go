@@ -287,7 +287,7 @@ func TestARefusedPINSaysWhatIsLeft(t *testing.T) {
 		v.Step(session.Entered{})
 		v.Step(session.ProofFailed{Claim: v.Proving.Claim, Err: &signer.PINError{Tries: 2}})
 		s := v.Scene()
-		if n := s.Find("wrong"); n == nil || n.Tone != scene.Bad || !strings.Contains(n.Name.String(), "Tries left: 2") {
+		if n := s.Find("wrong"); n == nil || n.Tone != scene.Bad || !strings.Contains(n.Name[0].Say, "Tries left: 2") {
 			t.Errorf("size %d: %+v", size, n)
 		}
 		all := 0
@@ -295,7 +295,7 @@ func TestARefusedPINSaysWhatIsLeft(t *testing.T) {
 			all += strings.Count(n.Name.String()+n.Hint.String(), "Tries left")
 		}
 		if all != 1 {
-			t.Errorf("size %d: the tries are told %d times", size, all)
+			t.Errorf("size %d: the tries are shown %d times", size, all)
 		}
 	}
 }

@@ -96,7 +96,7 @@ type speaker struct {
 	shown     scene.Scene
 	at        string    // the focus
 	last      []message // for Repeat
-	eyebrow   string    // the last one heard to its end
+	eyebrow   string    // the last one that was begun
 	queue     []utterance
 	cur       *job
 	ids       int
@@ -317,6 +317,9 @@ func (s *speaker) prepare(ctx context.Context) {
 // begun notes that the current utterance is heard.
 func (s *speaker) begun() {
 	s.cur.begun = true
+	if n := s.shown.Role(scene.Eyebrow); n != nil && n.ID == s.cur.node && s.shown.ID == s.cur.scene {
+		s.eyebrow = n.Name.String()
+	}
 	s.journal.write(&s.cur.utterance, isStarted, s.route())
 	if s.cur.tone.name == "" {
 		s.v.spoken.Add(1)
@@ -336,9 +339,6 @@ func (s *speaker) finished(err error) {
 	switch {
 	case err == nil:
 		s.fault = ""
-		if n := s.shown.Role(scene.Eyebrow); n != nil && n.ID == j.node && s.shown.ID == j.scene {
-			s.eyebrow = n.Name.String()
-		}
 		s.journal.write(&j.utterance, isFinished, s.route())
 	case j.cut || errors.Is(err, context.Canceled):
 		s.journal.write(&j.utterance, isInterrupted, s.route())
