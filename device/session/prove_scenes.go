@@ -90,10 +90,13 @@ func askingPIN(v *Visit) scene.Scene {
 	p := &v.Proving
 	s := v.scene(AskingPIN, scene.Question, v.used("pin.title"))
 	s.Add(v.signStep()...)
-	wrong := v.wrong()
+	wrong, hint := v.wrong(), text.Key("pin.hint")
+	if v.Voice { // who listens says when, and sees no digits anyway
+		hint = "pin.heard"
+	}
 	field := scene.Node{
 		ID: "field", Role: scene.Field, Tone: toneOf(wrong), Name: v.used("pin.label"), Value: v.hiddenDigits(len(p.Secret)),
-		Hint:    v.in("pin.hint", v.number("min", p.PIN.Min), v.number("max", p.PIN.Max)),
+		Hint:    v.in(hint, v.number("min", p.PIN.Min), v.number("max", p.PIN.Max)),
 		Private: len(p.Secret) > 0,
 	}
 	tries := v.in("pin.tries", v.number("n", p.PIN.Tries))

@@ -299,3 +299,15 @@ func TestARefusedPINSaysWhatIsLeft(t *testing.T) {
 		}
 	}
 }
+
+// Who listens is told what to do when the PIN is typed.
+func TestThePINsFieldSaysWhatIsNext(t *testing.T) {
+	v := signing(t)
+	for voice, want := range map[bool]string{false: "The screen hides them.", true: "Then choose Continue."} {
+		v.Voice = voice
+		s := v.Scene()
+		if got := s.Find("field").Hint.String(); !strings.Contains(got, want) {
+			t.Errorf("voice %v: %q", voice, got)
+		}
+	}
+}
