@@ -2,7 +2,6 @@ package session
 
 import (
 	"cmp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -91,18 +90,25 @@ func askingPIN(v *Visit) scene.Scene {
 	p := &v.Proving
 	s := v.scene(AskingPIN, scene.Question, v.used("pin.title"))
 	s.Add(v.signStep()...)
-	wrong := v.wrong()
+	wrong, hint := v.wrong(), text.Key("pin.hint")
+	if v.Voice { // who listens says when, and sees no digits anyway
+		hint = "pin.heard"
+	}
 	field := scene.Node{
 		ID: "field", Role: scene.Field, Tone: toneOf(wrong), Name: v.used("pin.label"), Value: v.hiddenDigits(len(p.Secret)),
-		Hint:    v.in("pin.hint", v.number("min", p.PIN.Min), v.number("max", p.PIN.Max)),
+		Hint:    v.in(hint, v.number("min", p.PIN.Min), v.number("max", p.PIN.Max)),
 		Private: len(p.Secret) > 0,
 	}
 	tries := v.in("pin.tries", v.number("n", p.PIN.Tries))
+	if len(wrong) > 0 && v.Wrong == "" { // who listens is told unasked what is left
+		lead := wrong[0].Name.String()
+		wrong[0].Name = text.Words{{Lang: v.Lang, Text: lead, Say: lead + " " + tries.String()}}
+	}
 	if v.TextSize < scene.TextLarge {
 		s.Add(v.lead("pin.lead." + text.Key(p.Use)))
 		s.Add(append(wrong, field, scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: tries})...)
 	} else { // larger words need the room, so that the way forward is on this page
-		s.Nodes = slices.DeleteFunc(s.Nodes, func(n scene.Node) bool { return n.Role == scene.Eyebrow })
+		unnamed(&s)
 		field.Hint = text.Join(" ", field.Hint, tries)
 		if len(wrong) > 0 {
 			field.Hint = tries

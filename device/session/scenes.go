@@ -139,6 +139,11 @@ func home(v *Visit) scene.Scene {
 	return s
 }
 
+// unnamed takes the service's name off a scene whose larger words need the room.
+func unnamed(s *scene.Scene) {
+	s.Nodes = slices.DeleteFunc(s.Nodes, func(n scene.Node) bool { return n.Role == scene.Eyebrow })
+}
+
 // serviceNode is a row that picks a service. One that needs the line and hasn't
 // got it stays in the list, and says so.
 func (v *Visit) serviceNode(svc *catalogue.Service, how bool) scene.Node {
@@ -406,17 +411,28 @@ func (v *Visit) registerData() []scene.Node {
 		return nodes
 	}
 	source := text.Join(", ", v.Service.Register.In(v.Lang), text.Moment(v.Lang, v.FoundAt))
-	for _, f := range v.Found {
+	for _, f := range v.ordered(v.Found) {
 		d := v.Service.Datum(f.ID)
-		if d == nil {
-			continue
-		}
 		nodes = append(nodes, scene.Node{
 			ID: "datum." + f.ID, Role: scene.Datum, Name: d.Label.In(v.Lang), Value: v.value(d, f),
 			Hint: v.in("source.register", text.Arg{Name: "register", Words: source}), Private: v.Holder != nil,
 		})
 	}
 	return nodes
+}
+
+// ordered are the data that the service knows, in its order: a register gives
+// them in any.
+func (v *Visit) ordered(data []Found) []Found {
+	var all []Found
+	for _, d := range v.Service.Data {
+		for _, f := range data {
+			if f.ID == d.ID {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
 }
 
 // value is a register's datum in words.
@@ -503,7 +519,7 @@ func answering(v *Visit) scene.Scene {
 
 func (v *Visit) numberNode() scene.Node {
 	n := scene.Node{ID: "number", Role: scene.Datum, Name: v.in("result.number"), Value: text.Say(v.Lang, text.Number, v.Number), Private: true}
-	if v.State != Failing { // no slip follows a failure
+	if v.State == Ending && v.PrintWord == "" && !v.Retracted { // where there is a slip
 		n.Hint = v.in("result.keep")
 	}
 	return n
@@ -517,6 +533,9 @@ func ending(v *Visit) scene.Scene {
 	}
 	s.Add(v.lead(key+".lead"), v.numberNode())
 	s.Add(v.paperNodes()...)
+	if v.TextSize >= scene.TextLarge && s.Find("code") != nil { // so that the code is on the page that tells of it
+		unnamed(&s)
+	}
 	for i, row := range v.printedRows() { // all that the paper says is seen and heard (EN 301 549, 5.1.3.16)
 		s.Add(scene.Node{
 			ID: "slip." + strconv.Itoa(i+1), Role: scene.Datum, Name: row.Label, Value: row.Value, Private: true,

@@ -12,6 +12,7 @@ import (
 	"kosk/device/identity"
 	"kosk/device/receipt"
 	"kosk/device/request"
+	"kosk/device/scene"
 	"kosk/device/session"
 	"kosk/device/session/sessiontest"
 	"kosk/device/text"
@@ -241,5 +242,72 @@ func TestAnApplicationIsNoCertificate(t *testing.T) {
 				t.Errorf("says\n%s", said)
 			}
 		})
+	}
+}
+
+// What a register says stands in the service's order, whatever order it came in: an
+// employee and a child are named before the child's birthday.
+func TestDataStandInTheServicesOrder(t *testing.T) {
+	order := func(shuffle bool) (ids []string) {
+		v := session.New(sessiontest.Kiosk())
+		for _, e := range sessiontest.Application(text.En) {
+			if l, found := e.(session.LookedUp); found && shuffle {
+				slices.Reverse(l.Found)
+				e = l
+			}
+			v.Step(e)
+			if v.State == session.Reviewing {
+				break
+			}
+		}
+		for _, n := range v.Scene().Nodes {
+			if strings.HasPrefix(n.ID, "datum.") {
+				ids = append(ids, n.ID)
+			}
+		}
+		return ids
+	}
+	want := []string{"datum.name", "datum.fin", "datum.insurer", "datum.insurer_no", "datum.employee", "datum.child", "datum.born", "datum.amount"}
+	for _, shuffled := range []bool{false, true} {
+		if diff := cmp.Diff(want, order(shuffled)); diff != "" {
+			t.Errorf("shuffled: %v\n%s", shuffled, diff)
+		}
+	}
+}
+
+// A refused PIN says how many tries are left in the words of the alert: that is
+// all that is said unasked.
+func TestARefusedPINSaysWhatIsLeft(t *testing.T) {
+	for _, size := range []scene.TextSize{scene.TextSmall, scene.TextNormal, scene.TextLarge, scene.TextLargest} {
+		v := signing(t)
+		v.TextSize = size
+		for _, r := range "86420" {
+			v.Step(session.Typed{Rune: r})
+		}
+		v.Step(session.Entered{})
+		v.Step(session.ProofFailed{Claim: v.Proving.Claim, Err: &signer.PINError{Tries: 2}})
+		s := v.Scene()
+		if n := s.Find("wrong"); n == nil || n.Tone != scene.Bad || !strings.Contains(n.Name[0].Say, "Tries left: 2") {
+			t.Errorf("size %d: %+v", size, n)
+		}
+		all := 0
+		for _, n := range s.Nodes {
+			all += strings.Count(n.Name.String()+n.Hint.String(), "Tries left")
+		}
+		if all != 1 {
+			t.Errorf("size %d: the tries are shown %d times", size, all)
+		}
+	}
+}
+
+// Who listens is told what to do when the PIN is typed.
+func TestThePINsFieldSaysWhatIsNext(t *testing.T) {
+	v := signing(t)
+	for voice, want := range map[bool]string{false: "The screen hides them.", true: "Then choose Continue."} {
+		v.Voice = voice
+		s := v.Scene()
+		if got := s.Find("field").Hint.String(); !strings.Contains(got, want) {
+			t.Errorf("voice %v: %q", voice, got)
+		}
 	}
 }

@@ -98,11 +98,8 @@ func (v *Visit) askedRows(data ...Found) []receipt.Row {
 // data from the same one.
 func (v *Visit) foundRows(data []Found) []receipt.Row {
 	var rows []receipt.Row
-	for _, f := range data {
+	for _, f := range v.ordered(data) {
 		d := v.Service.Datum(f.ID)
-		if d == nil {
-			continue
-		}
 		rows = append(rows, receipt.Row{Label: d.Label.In(v.Lang), Value: v.value(d, f)})
 	}
 	if len(rows) > 0 {

@@ -469,3 +469,32 @@ func TestTouchesOfACertificate(t *testing.T) {
 		t.Errorf("%d touches, and then %s", touches, v.State)
 	}
 }
+
+// That the slip has the number, too, is said only where there is a slip.
+func TestTheNumberIsOnTheSlipThatThereIs(t *testing.T) {
+	v := session.New(sessiontest.Kiosk())
+	promised := func(when string, want bool) {
+		t.Helper()
+		s := v.Scene()
+		if n := s.Find("number"); n == nil || n.Hint.Empty() == want {
+			t.Errorf("%s: %+v", when, n)
+		}
+	}
+	for _, e := range sessiontest.Certificate(text.En) {
+		if _, printed := e.(session.SlipPrinted); printed {
+			break
+		}
+		v.Step(e)
+		if v.State == session.Sending && v.Stage != session.Unsent {
+			promised("before an answer", false)
+		}
+	}
+	promised("printing", true)
+	v.Step(session.SlipPresented{})
+	v.Step(session.SlipPrinted{Outcome: printer.Confirmed})
+	promised("printed", true)
+	v.Step(session.SlipRetracted{})
+	promised("drawn back", false)
+	v.Step(session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrNoPaper})
+	promised("no paper", false)
+}

@@ -108,8 +108,9 @@ func personal(w text.Words) bool {
 	return false
 }
 
-// opening returns the messages that a new scene is opened with.
-func opening(sc *scene.Scene, focus string) []message {
+// opening returns the messages that a new scene is opened with, without the
+// eyebrow that was heard before.
+func opening(sc *scene.Scene, focus, heard string) []message {
 	var out []message
 	if !sc.MustHear.Empty() {
 		out = append(out, message{class: mustHear, scene: sc.ID, words: some(sc.MustHear)})
@@ -119,13 +120,17 @@ func opening(sc *scene.Scene, focus string) []message {
 			out = append(out, message{class: navigation, scene: sc.ID, node: n.ID, private: private(n), words: some(n.Name, n.Value)})
 		}
 	}
-	say(scene.Title)
+	if n := sc.Role(scene.Title); n == nil || n.Name.String() != sc.MustHear.String() { // said already
+		say(scene.Title)
+	}
 	for i := range sc.Nodes { // what went wrong isn't kept for after the name of the service
 		if isAlert(&sc.Nodes[i]) {
 			out = append(out, alertOf(sc, &sc.Nodes[i]))
 		}
 	}
-	say(scene.Eyebrow)
+	if n := sc.Role(scene.Eyebrow); n != nil && n.Name.String() != heard {
+		say(scene.Eyebrow)
+	}
 	say(scene.Lead)
 	if n := sc.Find(focus); n != nil && !isOpening(n) {
 		out = append(out, focused(sc, n))

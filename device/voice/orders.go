@@ -20,7 +20,7 @@ func (s *speaker) enable(on bool) {
 		s.on = false
 		return
 	}
-	s.on = true
+	s.on, s.eyebrow = true, ""
 	s.add(s.phrase(navigation, text.In(s.lang(), "voice.on")))
 	s.open()
 }
@@ -29,7 +29,7 @@ func (s *speaker) enable(on bool) {
 // demand: it would hold up the person's keys again.
 func (s *speaker) open() {
 	s.last = nil
-	for _, m := range opening(&s.shown, s.at) {
+	for _, m := range opening(&s.shown, s.at, s.eyebrow) {
 		if m.class != mustHear {
 			s.last = append(s.last, m)
 		}
@@ -77,7 +77,7 @@ func (s *speaker) reset() {
 	s.on, s.jack, s.held, s.paused = false, false, false, false
 	s.drop(func(u utterance) bool { return u.private })
 	s.volume, s.rate = usualVolume, usualRate
-	s.shown, s.at, s.last = scene.Scene{}, "", nil
+	s.shown, s.at, s.last, s.eyebrow = scene.Scene{}, "", nil, ""
 	s.wait.Stop()
 	s.ahead.forget()
 }
@@ -88,7 +88,7 @@ func (s *speaker) forget() {
 		s.cur.cut, s.cur.again = true, false
 		s.cur.cancel()
 	}
-	s.last = nil
+	s.last, s.eyebrow = nil, ""
 	s.ahead.forget()
 }
 
@@ -327,11 +327,11 @@ func (s *speaker) turned(k *knob, value int, up bool) int {
 	return next
 }
 
-// whereabouts is the answer to WhereAmI: title, step, focus.
+// whereabouts is the answer to WhereAmI: title, service, step, focus.
 func (s *speaker) whereabouts() []message {
 	sc := &s.shown
 	out := []message{s.phrase(navigation, text.In(s.lang(), "voice.here"))}
-	for _, role := range []scene.Role{scene.Title, scene.Step} {
+	for _, role := range []scene.Role{scene.Title, scene.Eyebrow, scene.Step} {
 		if n := sc.Role(role); n != nil {
 			out = append(out, message{class: navigation, scene: sc.ID, node: n.ID, private: private(n), words: some(n.Name, n.Value)})
 		}

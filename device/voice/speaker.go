@@ -19,7 +19,9 @@ import (
 //     sentence that says so stands for them; when the jack is pulled they stop;
 //   - nothing sounds with the voice off but the invitation, and what was begun
 //     as must-hear before it was turned off;
-//   - two things never sound at once.
+//   - two things never sound at once;
+//   - the name of the service is said on the first of its scenes, and again only
+//     where somebody asks: on every one it would keep from the question.
 
 // A class says what may cut an utterance: each is cut by those above it.
 type class int
@@ -94,6 +96,7 @@ type speaker struct {
 	shown     scene.Scene
 	at        string    // the focus
 	last      []message // for Repeat
+	eyebrow   string    // the last one that was begun
 	queue     []utterance
 	cur       *job
 	ids       int
@@ -314,6 +317,9 @@ func (s *speaker) prepare(ctx context.Context) {
 // begun notes that the current utterance is heard.
 func (s *speaker) begun() {
 	s.cur.begun = true
+	if n := s.shown.Role(scene.Eyebrow); n != nil && n.ID == s.cur.node && s.shown.ID == s.cur.scene {
+		s.eyebrow = n.Name.String()
+	}
 	s.journal.write(&s.cur.utterance, isStarted, s.route())
 	if s.cur.tone.name == "" {
 		s.v.spoken.Add(1)

@@ -217,6 +217,44 @@ func TestASceneIsReadFromItsTitle(t *testing.T) {
 	})
 }
 
+// The name of the service is said once on the way through its scenes.
+func TestAServiceIsNamedOnce(t *testing.T) {
+	on(t, func(h *house) {
+		h.Scene(choosing(), "next")
+		h.quiet()
+		want(t, "the first scene", h.said(), "Which one?", "Certificates", "Choose one of these.", "Continue, button")
+		next := choosing()
+		next.ID = "next"
+		h.Scene(next, "next")
+		h.quiet()
+		want(t, "the next one", h.said(), "Which one?", "Choose one of these.", "Continue, button")
+		h.Command(scene.WhereAmI, next, "next")
+		h.quiet()
+		want(t, "where", h.said(), "You are here:", "Which one?", "Certificates", "Step 2 of 4", "Continue, button")
+		next.ID = "cut"
+		next.Role(scene.Eyebrow).Name = words("Pensions")
+		h.Scene(next, "next")
+		h.Focus(next, "next")
+		h.quiet()
+		want(t, "one that was cut", h.said(), "Continue, button")
+		next.ID = "last"
+		h.Scene(next, "next")
+		h.quiet()
+		want(t, "until it was heard", h.said(), "Which one?", "Pensions", "Choose one of these.", "Continue, button")
+	})
+}
+
+// A title that must be heard is not said twice.
+func TestWhatMustBeHeardIsSaidOnce(t *testing.T) {
+	on(t, func(h *house) {
+		s := choosing()
+		s.MustHear = s.Role(scene.Title).Name
+		h.Scene(s, "next")
+		h.quiet()
+		want(t, "said", h.said(), "Which one?", "Certificates", "Choose one of these.", "Continue, button")
+	})
+}
+
 func TestANodeSaysNameRoleStateValueAndHint(t *testing.T) {
 	on(t, func(h *house) {
 		s := choosing()
@@ -588,7 +626,7 @@ func TestRepeatSaysTheSameAgain(t *testing.T) {
 		want(t, "again", h.said(), first...)
 		h.Command(scene.WhereAmI, choosing(), "next")
 		h.quiet()
-		want(t, "where am I", h.said(), "You are here:", "Which one?", "Step 2 of 4", "Continue, button")
+		want(t, "where am I", h.said(), "You are here:", "Which one?", "Certificates", "Step 2 of 4", "Continue, button")
 	})
 }
 

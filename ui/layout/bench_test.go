@@ -10,7 +10,7 @@ import (
 
 // BenchmarkLay is what a touch costs before anything is painted.
 func BenchmarkLay(b *testing.B) {
-	for _, s := range journeys[text.Ru] {
+	for _, s := range journeys[text.Ru][scene.TextNormal] {
 		if s.ID != "review" && s.ID != "home" && s.ID != "can" {
 			continue
 		}

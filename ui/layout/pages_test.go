@@ -1,8 +1,10 @@
 package layout_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,11 +53,16 @@ type page struct {
 
 func (p *page) mm(v float32) float32 { return v * p.panel.PxPerMM }
 
-// journeys are the scenes of each language, made once.
-var journeys = func() map[text.Lang][]scene.Scene {
-	all := map[text.Lang][]scene.Scene{}
+// journeys are the scenes of each language as they are met with each size of
+// text, made once.
+var journeys = func() map[text.Lang][scene.TextSizes][]scene.Scene {
+	all := map[text.Lang][scene.TextSizes][]scene.Scene{}
 	for _, l := range text.Langs {
-		all[l] = sessiontest.Journey(l)
+		var sizes [scene.TextSizes][]scene.Scene
+		for size := range sizes {
+			sizes[size] = sessiontest.JourneyAt(l, scene.TextSize(size))
+		}
+		all[l] = sizes
 	}
 	return all
 }()
@@ -67,7 +74,7 @@ func views(f func(name string, v scene.View)) {
 	for _, lang := range text.Langs {
 		for size := range scene.TextSize(scene.TextSizes) {
 			for contrast := range scene.Contrast(scene.Contrasts) {
-				for _, s := range journeys[lang] {
+				for _, s := range journeys[lang][size] {
 					name := fmt.Sprintf("%s/%s/%s/contrast %d", s.ID, lang, sizeNames[size], contrast)
 					f(name, scene.View{Scene: s, TextSize: size, Contrast: contrast})
 				}
@@ -457,5 +464,27 @@ func onlyThere(t *testing.T, name string, d layout.Drawing, i int) {
 	}
 	if on[scene.TurnBack] != (i > 0) {
 		t.Errorf("%s: page %d of %d: turn back shown: %v", name, i, d.Pages, on[scene.TurnBack])
+	}
+}
+
+// "Your receipt is in this code" stands on the page of the code.
+func TestTheCodeIsOnThePageThatTellsOfIt(t *testing.T) {
+	seen := 0
+	every(t, func(p *page) error {
+		n, code := p.view.Scene.Find("paper"), p.view.Scene.Find("code")
+		if n == nil || code == nil || n.Tone != scene.Bad {
+			return nil
+		}
+		on := func(id string) bool {
+			return slices.ContainsFunc(p.Targets, func(t layout.Target) bool { return t.ID == id })
+		}
+		if on("paper") && !on("code") {
+			return errors.New("the code is on another page")
+		}
+		seen++
+		return nil
+	})
+	if seen == 0 {
+		t.Error("no scene has such a code")
 	}
 }

@@ -167,9 +167,11 @@ func word(t *tongue, before, w, after string) string {
 	if said, ok := t.short[core]; ok {
 		return said + end
 	}
-	switch {
+	switch figures := strings.TrimLeftFunc(core, unicode.IsLetter); {
 	case core == "":
 		return w
+	case isNumber(figures) && t.short[core[:len(core)-len(figures)]] != "": // PIN1
+		return t.short[core[:len(core)-len(figures)]] + " " + t.number(atoi(figures)) + end
 	case isRoman(t, core, after):
 		return t.ordinal(roman(core), strings.TrimRight(after, ".,;:!?")) + end
 	case isCode(core):
