@@ -42,6 +42,9 @@ func choosingMeans(v *Visit) scene.Scene {
 			ID: "means." + string(m.ID), Role: scene.Choice, Name: m.Name.In(v.Lang), Hint: m.Hint.In(v.Lang),
 			Action: MeansPicked{m.ID},
 		}
+		if v.Service != nil && v.Service.Sign && !m.Sign { // said now, not when all is filled in
+			n.Hint = v.in("means.no_signature")
+		}
 		if why := v.hindrance(m); why != "" {
 			n.Unavailable, n.Hint = true, v.in(why)
 		}

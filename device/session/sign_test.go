@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kosk/device/catalogue"
 	"kosk/device/identity"
 	"kosk/device/receipt"
 	"kosk/device/request"
@@ -308,6 +309,31 @@ func TestThePINsFieldSaysWhatIsNext(t *testing.T) {
 		s := v.Scene()
 		if got := s.Find("field").Hint.String(); !strings.Contains(got, want) {
 			t.Errorf("voice %v: %q", voice, got)
+		}
+	}
+}
+
+// Who chose what has to be signed learns which means can't, before it is too late.
+func TestAMeansThatSignsNothingSaysSo(t *testing.T) {
+	for service, want := range map[catalogue.ServiceID]text.Key{"childcare_sheet": "means.no_signature", "workplace_cert": ""} {
+		v := session.New(sessiontest.Kiosk())
+		play(v, session.LanguageChosen{Lang: text.En}, session.ServicePicked{ID: service}, session.OtherMeans{})
+		if v.State != session.ChoosingMeans {
+			t.Fatalf("%s: at %s", service, v.State)
+		}
+		for i := range v.Kiosk.Catalogue.Means {
+			m := &v.Kiosk.Catalogue.Means[i]
+			n := look(v).Find("means." + string(m.ID))
+			if n == nil || n.Unavailable {
+				continue
+			}
+			hint := m.Hint.In(text.En).String()
+			if want != "" && !m.Sign {
+				hint = text.In(text.En, want).String()
+			}
+			if n.Hint.String() != hint {
+				t.Errorf("%s: %s says %q, want %q", service, m.ID, n.Hint, hint)
+			}
 		}
 	}
 }
