@@ -488,3 +488,27 @@ func TestTheCodeIsOnThePageThatTellsOfIt(t *testing.T) {
 		t.Error("no scene has such a code")
 	}
 }
+
+// Who can't see is told where the code to scan is: at the left, halfway down.
+func TestTheCodeIsWhereTheVoiceSays(t *testing.T) {
+	seen := 0
+	every(t, func(p *page) error {
+		if !strings.HasPrefix(p.name, "approve") {
+			return nil
+		}
+		for _, e := range p.Elements {
+			if len(e.Data) == 0 {
+				continue
+			}
+			seen++
+			middle := (e.Rect.Y + e.Rect.H/2) / p.panel.H
+			if e.Rect.X+e.Rect.W > p.panel.W/2 || middle < 1./3 || middle > 2./3 {
+				return fmt.Errorf("the code is at %v", e.Rect)
+			}
+		}
+		return nil
+	})
+	if seen == 0 {
+		t.Error("no scene has such a code")
+	}
+}
