@@ -12,7 +12,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,10 +39,7 @@ import (
 //   - It is offered from the next visit on.
 
 const (
-	catalogueEvery  = time.Hour
-	catalogueFirst  = 10 * time.Second // bound of the first wait
-	catalogueAgain  = 5 * time.Minute  // after an error of the line or of the disk
-	catalogueJitter = 10 * time.Minute
+	catalogueFirst = 10 * time.Second // bound of the first wait
 
 	catalogueName = "catalogue.json" // in the state folder: the sealed manifest
 	acceptedName  = "catalogue.accepted"
@@ -225,23 +221,13 @@ func (la *larder) remember(m *catalogue.Manifest, b []byte) error {
 
 // fetchCatalogue looks for a newer catalogue every hour, until ctx ends.
 func (l *Line) fetchCatalogue(ctx context.Context) error {
-	timer := time.NewTimer(mathrand.N(catalogueFirst))
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		wait := catalogueEvery - catalogueJitter/2 + mathrand.N(catalogueJitter)
-		if lasting, err := l.lookCatalogue(ctx); err != nil && ctx.Err() == nil {
+	return hourly(ctx, catalogueFirst, func() (settled bool) {
+		lasting, err := l.lookCatalogue(ctx)
+		if err != nil && ctx.Err() == nil {
 			l.opts.Log.Warn("no catalogue from the bus", "err", err)
-			if !lasting {
-				wait = catalogueAgain + mathrand.N(catalogueAgain)
-			}
 		}
-		timer.Reset(wait)
-	}
+		return lasting || err == nil
+	})
 }
 
 // lookCatalogue fetches the catalogue if the bus has another one than before, and

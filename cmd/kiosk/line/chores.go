@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	mathrand "math/rand/v2"
 	"time"
 
 	"kosk/offline"
@@ -84,4 +85,31 @@ func (l *Line) show() {
 		l.Client.Use(current)
 	}
 	l.shown = current.Certificate[0]
+}
+
+// How often the bus is asked for what changes seldom.
+const (
+	lookEvery  = time.Hour
+	lookJitter = 10 * time.Minute
+	lookAgain  = 5 * time.Minute // while it isn't settled
+)
+
+// hourly looks for what the bus may have anew until ctx ends, for the first time
+// within first. What isn't settled, for the line's sake or the disk's, is looked
+// for again sooner. Kiosks that start together don't come together.
+func hourly(ctx context.Context, first time.Duration, look func() (settled bool)) error {
+	timer := time.NewTimer(mathrand.N(first))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		wait := lookEvery - lookJitter/2 + mathrand.N(lookJitter)
+		if !look() {
+			wait = lookAgain + mathrand.N(lookAgain)
+		}
+		timer.Reset(wait)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,35 +21,21 @@ import (
 //     the other way round: that takes somebody at the kiosk;
 //   - it is on the disk before it is believed, and believed from the next visit on.
 
-const (
-	trustEvery  = time.Hour
-	trustFirst  = 30 * time.Second // bound of the first wait
-	trustAgain  = 5 * time.Minute  // after an error
-	trustJitter = 10 * time.Minute
-)
+const trustFirst = 30 * time.Second // bound of the first wait
 
 // errKind says that a bundle is for kiosks of another kind.
 var errKind = errors.New("bundle changes between development and real cards")
 
 // fetchTrust looks for a newer bundle every hour, until ctx ends.
 func (l *Line) fetchTrust(ctx context.Context, believe func(*identity.Anchors)) error {
-	timer := time.NewTimer(mathrand.N(trustFirst))
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		wait := trustEvery - trustJitter/2 + mathrand.N(trustJitter)
+	return hourly(ctx, trustFirst, func() (settled bool) {
 		err := l.lookTrust(ctx, believe)
 		l.notice(partOf("trust", err))
 		if err != nil && ctx.Err() == nil {
 			l.opts.Log.Warn("no trust bundle from the bus", "err", err)
-			wait = trustAgain + mathrand.N(trustAgain)
 		}
-		timer.Reset(wait)
-	}
+		return err == nil
+	})
 }
 
 // lookTrust fetches the bundle if the bus has another one than before.
