@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -135,20 +136,41 @@ func (b *bench) fuzz(ctx context.Context, t target, w io.Writer) error {
 // once fuzzes a target for a while. It returns what the target said and on how
 // many inputs it was run. An input that leads somewhere new is shortened by ten
 // tries: the go command's own minute for each would be more than all the time.
+//
+// The end is an interrupt, as from Ctrl-C: with -test.fuzztime the coordinator
+// of Go 1.26 now and then takes its own deadline for a failure
+// (https://go.dev/issue/75804).
 func (b *bench) once(ctx context.Context, t target, length time.Duration) (out []byte, n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, length+startLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.binary(), "-test.run=^$", "-test.fuzz=^"+t.Name+"$",
-		"-test.fuzztime="+length.String(), "-test.fuzzminimizetime=10x", "-test.fuzzcachedir="+filepath.Join(b.cache, "fuzz", "kosk", t.Dir))
+		"-test.fuzzminimizetime=10x", "-test.fuzzcachedir="+filepath.Join(b.cache, "fuzz", "kosk", t.Dir))
 	cmd.Dir = filepath.FromSlash(t.Dir)
-	out, err = output(cmd)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	soften(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, 0, err
+	}
+	end := time.AfterFunc(length, func() { cmd.Process.Signal(os.Interrupt) })
+	defer end.Stop()
+	err = cmd.Wait()
+	out = said.Bytes()
 	switch {
 	case ctx.Err() == context.DeadlineExceeded:
 		err = fmt.Errorf("no end after %v", length+startLimit)
+	case interrupted(cmd.ProcessState):
+		err = errIdle
 	case err == nil:
 		n, err = runs(out)
 	}
 	return out, n, err
+}
+
+// interrupted tells of a process that the interrupt found before it listened.
+func interrupted(p *os.ProcessState) bool {
+	status, ok := p.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGINT
 }
 
 // build makes the instrumented test binary of the package in a folder.
@@ -174,12 +196,17 @@ func (b *bench) build(ctx context.Context, dir string) error {
 	return nil
 }
 
-// output runs a command to its end or its context's. It asks first, by SIGTERM,
-// and waits no longer than a moment for what its children still hold open.
+// output runs a command to its end or its context's.
 func output(cmd *exec.Cmd) ([]byte, error) {
+	soften(cmd)
+	return cmd.CombinedOutput()
+}
+
+// soften has a command asked by SIGTERM first when its context ends, and waits
+// no longer than a moment then for what its children still hold open.
+func soften(cmd *exec.Cmd) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
-	return cmd.CombinedOutput()
 }
 
 // Lines by which a fuzz target tells how it goes: of its corpus, and then of
@@ -189,8 +216,8 @@ var (
 	execs  = regexp.MustCompile(`execs: (\d+)`)
 )
 
-// errIdle is an input of the corpus that never comes back: Go's fuzzing ends
-// then when its time is over, and calls it a success.
+// errIdle is an input of the corpus that never comes back, or a machine too busy
+// to start: Go's fuzzing ends then when it is told to, and calls it a success.
 var errIdle = errors.New("not one input was done with")
 
 // runs is how many inputs a target was run on, by its last line about it.
