@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"kosk/drivers/signer/pkcs11"
 )
 
 // The kiosk runs in an environment of its own, whoever starts it. Libraries read
@@ -16,11 +14,10 @@ import (
 
 // wanted is the environment, by name.
 var wanted = map[string]string{
-	"FYNE_SCALE":     "1",       // one of Fyne's units is one pixel: sizes here are millimetres
-	"LANG":           "C.UTF-8", // in every C library; what is typed is UTF-8
-	"LANGUAGE":       "en",      // of Fyne's own words, which no scene shows
-	"LC_ALL":         "",        // would overrule LANG
-	"GLIBC_TUNABLES": pkcs11.Forgetful,
+	"FYNE_SCALE": "1",       // one of Fyne's units is one pixel: sizes here are millimetres
+	"LANG":       "C.UTF-8", // in every C library; what is typed is UTF-8
+	"LANGUAGE":   "en",      // of Fyne's own words, which no scene shows
+	"LC_ALL":     "",        // would overrule LANG
 }
 
 // settled in the environment says that the kiosk has started itself: what the C

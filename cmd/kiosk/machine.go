@@ -78,7 +78,7 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 		return err
 	}
 	m.parts.Chip = eid.New(log)
-	keys, err := all.Signer(cfg.Card.Signer, cfg.Card.Module, cfg.Card.Reader, m.parts.Reader, log)
+	keys, err := all.Signer(ctx, cfg.Card.Signer, cfg.Card.Module, cfg.Card.Reader, m.parts.Reader, log)
 	if err != nil {
 		m.without(log, "signer", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"kosk/device"
 	"kosk/device/config"
 	"kosk/device/scene"
+	"kosk/drivers/all"
 	"kosk/ui"
 )
 
@@ -33,6 +34,9 @@ const (
 )
 
 func main() {
+	if all.Process() {
+		return
+	}
 	var f flags
 	k := kong.Must(&f, kong.Name("kiosk"), kong.Description("The firmware of the Köşk self-service kiosk."))
 	if _, err := k.Parse(os.Args[1:]); err != nil {

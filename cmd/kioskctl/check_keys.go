@@ -64,12 +64,12 @@ func keysTrouble(name, path string, err error) row {
 }
 
 // signer loads the module for the card's own keys.
-func (c *checker) signer(context.Context) row {
+func (c *checker) signer(ctx context.Context) row {
 	card := c.cfg.Card
 	if card.Signer == "none" {
 		return good("this kiosk uses no keys of cards, by its configuration")
 	}
-	_, err := all.Signer(card.Signer, card.Module, card.Reader, nil, c.log)
+	_, err := all.Signer(ctx, card.Signer, card.Module, card.Reader, nil, c.log)
 	switch {
 	case errors.Is(err, pkcs11.ErrNoModule):
 		return failed(err.Error(), "install the package opensc-pkcs11, or correct card.module: PIN1 and PIN2 can't be asked for without it")

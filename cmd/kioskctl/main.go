@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"kosk/drivers/all"
 )
 
 type commands struct {
@@ -34,7 +36,12 @@ const (
 	exitUsage
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if all.Process() {
+		return
+	}
+	os.Exit(run())
+}
 
 // run is main with an exit code, so that tests can run it as a command.
 func run() int {

@@ -43,12 +43,12 @@ func Card(name, reader string, log *slog.Logger) (card.Reader, error) {
 
 // Signer opens the keys of the cards in a reader: "pkcs11", or "none" for a nil
 // opener. module is the path of the PKCS#11 module, "" OpenSC's; slot is the
-// beginning of the reader's name, and reader the same one as Card opened it. Call
-// it once in a process.
-func Signer(name, module, slot string, reader card.Reader, log *slog.Logger) (signer.Opener, error) {
+// beginning of the reader's name, and reader the same one as Card opened it. The
+// program must begin with Process.
+func Signer(ctx context.Context, name, module, slot string, reader card.Reader, log *slog.Logger) (signer.Opener, error) {
 	switch name {
 	case "pkcs11":
-		o, err := pkcs11.Load(pkcs11.Options{Module: module, Prefix: slot, Reader: reader, Log: log})
+		o, err := pkcs11.Load(ctx, pkcs11.Options{Module: module, Prefix: slot, Reader: reader, Log: log})
 		if err != nil {
 			return nil, err // and not a nil of its type
 		}
@@ -58,6 +58,10 @@ func Signer(name, module, slot string, reader card.Reader, log *slog.Logger) (si
 	}
 	return nil, ErrNoMake{"signer", name}
 }
+
+// Process does the errand of a driver that this process was started for, and says
+// whether there was one: see pkcs11.Main.
+func Process() (done bool) { return pkcs11.Main() }
 
 // Printer opens a printer: "escpos", or "none" for a nil printer.
 func Printer(ctx context.Context, name string, o escpos.Options) (printer.Printer, error) {

@@ -2,11 +2,16 @@ package pkcs11
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"kosk/drivers/card"
 	"kosk/drivers/signer"
+
+	"github.com/miekg/pkcs11"
 )
 
 // FuzzCounter: a record is refused, or says a number of tries that there can be.
@@ -77,6 +82,50 @@ func FuzzPurpose(f *testing.F) {
 			t.Errorf("key %d", key)
 		}
 	})
+}
+
+// FuzzProcessAnswer: whatever a process says, a module that writes past itself
+// included, is tokens that can be looked at, or an error that has words.
+func FuzzProcessAnswer(f *testing.F) {
+	f.Add([]byte(`{"Tokens":[{"Key":1,"Serial":"AQ==","Cert":"MAA=","Min":4,"Max":12}]}`))
+	f.Add([]byte(`{"Tokens":[null]}`))
+	f.Add([]byte(`{"Error":"log in","Code":160}`))
+	f.Add([]byte(`{"Error":"no keys","Fault":1}`))
+	f.Add([]byte(`{"Error":"other","Fault":9}`))
+	f.Add([]byte(nil))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		a, err := parseAnswer(said)
+		for _, token := range a.Tokens {
+			_ = token.check(nil)
+		}
+		var code pkcs11.Error
+		known := errors.Is(err, errBroken) || errors.Is(err, signer.ErrNoKeys) || errors.Is(err, errOther) || errors.Is(err, ErrNoModule)
+		if err != nil && !known && !errors.As(err, &code) {
+			t.Errorf("untyped: %v", err)
+		}
+	})
+}
+
+// What goes wrong in the process is the same error here.
+func TestErrorsComeBackAsTheyWere(t *testing.T) {
+	for _, want := range []error{
+		fmt.Errorf("open: %w", signer.ErrNoKeys), fmt.Errorf("sign: %w", errOther), ErrNoModule,
+		fmt.Errorf("log in: %w", pkcs11.Error(pkcs11.CKR_PIN_INCORRECT)), errors.New("digest of 3 bytes"),
+	} {
+		text, err := json.Marshal(refusal(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, got := parseAnswer(text)
+		for _, is := range []error{signer.ErrNoKeys, errOther, card.ErrRemoved, ErrNoModule, pkcs11.Error(pkcs11.CKR_PIN_INCORRECT)} {
+			if errors.Is(want, is) != errors.Is(got, is) {
+				t.Errorf("%v became %v", want, got)
+			}
+		}
+		if got == nil || !strings.Contains(got.Error(), want.Error()) {
+			t.Errorf("%v became %v", want, got)
+		}
+	}
 }
 
 func TestCounterThatIsRead(t *testing.T) {

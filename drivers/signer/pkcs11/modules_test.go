@@ -28,8 +28,8 @@ import (
 	"kosk/drivers/signer/signertest"
 )
 
-// padModule builds the module that stands for a reader with a pad.
-func padModule(t *testing.T) string {
+// build builds a module of testdata.
+func build(t *testing.T, name string) string {
 	t.Helper()
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
@@ -41,8 +41,8 @@ func padModule(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	module := filepath.Join(t.TempDir(), "pinpad.so")
-	cmd := exec.CommandContext(ctx, gcc, "-shared", "-fPIC", "-o", module, "-I", strings.TrimSpace(string(headers)), "testdata/pinpad.c", "-ldl")
+	module := filepath.Join(t.TempDir(), name+".so")
+	cmd := exec.CommandContext(ctx, gcc, "-shared", "-fPIC", "-o", module, "-I", strings.TrimSpace(string(headers)), "testdata/"+name+".c", "-ldl")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -58,7 +58,7 @@ func TestPINIsTypedOnTheReadersPad(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("KOSK_PAD_MODULE", stock)
-	pad, err := pkcs11.Load(pkcs11.Options{Module: padModule(t), Prefix: "Virtual PCD", Reader: d.reader})
+	pad, err := pkcs11.Load(t.Context(), pkcs11.Options{Module: build(t, "pinpad"), Prefix: "Virtual PCD", Reader: d.reader})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestAnotherModule(t *testing.T) {
 	}
 	t.Setenv("SOFTHSM2_CONF", conf)
 	fillToken(t)
-	o, err := pkcs11.Load(pkcs11.Options{Module: softModule})
+	o, err := pkcs11.Load(t.Context(), pkcs11.Options{Module: softModule})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestNoModule(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/nowhere/opensc-pkcs11.so", text} {
-		if _, err := pkcs11.Load(pkcs11.Options{Module: path}); !errors.Is(err, pkcs11.ErrNoModule) {
+		if _, err := pkcs11.Load(t.Context(), pkcs11.Options{Module: path}); !errors.Is(err, pkcs11.ErrNoModule) {
 			t.Errorf("%s: %v, want no module", path, err)
 		}
 	}

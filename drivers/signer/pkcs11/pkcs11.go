@@ -1,10 +1,10 @@
 // Package pkcs11 is the signer.Opener of cards that come with a PKCS#11 module,
-// such as OpenSC's. The module lives in this process, and is initialised for one
-// errand at a time and finalised after it: so it holds no card and no daemon in
-// between, takes nothing over from a daemon that died, and forgets the PIN.
+// such as OpenSC's. Each errand with the module is done by a process of its own,
+// which is this program again: so a module that hangs is ended, one that crashes
+// takes nothing with it, and what it leaves in memory, the PIN's too, is gone
+// with the process. Between errands nothing holds the card or the daemon.
 //
-// Its calls cannot be interrupted. An errand whose context ends is finished in the
-// background, and the next one waits for that.
+// A program that calls Load calls Main first of all.
 package pkcs11
 
 import (
@@ -12,9 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -36,12 +34,6 @@ type Options struct {
 	Log    *slog.Logger // may be nil
 }
 
-// Forgetful is the value of GLIBC_TUNABLES with which the C library overwrites
-// what is freed. OpenSC's module makes a dump of every command, the PIN's too, and
-// frees it as it is, whether it is to log or not; the binding frees the PIN's copy
-// likewise. The thread cache is off, for what goes there is not overwritten.
-const Forgetful = "glibc.malloc.perturb=85:glibc.malloc.tcache_count=0"
-
 // ErrNoModule says that there is no PKCS#11 module at the path.
 var ErrNoModule = errors.New("no pkcs#11 module")
 
@@ -57,9 +49,9 @@ func Stock() (string, error) {
 	return found[0], nil
 }
 
-// An Opener is a loaded module. There may be one for a module in a process.
+// An Opener starts a process for each errand with the module.
 type Opener struct {
-	module *pkcs11.Ctx
+	module string // its path
 	prefix string
 	reader card.Reader
 	log    *slog.Logger
@@ -68,9 +60,8 @@ type Opener struct {
 
 var _ signer.Opener = (*Opener)(nil)
 
-// Load loads the module, which stays for the life of the process. It talks to no
-// card yet.
-func Load(o Options) (*Opener, error) {
+// Load sees whether the module can be loaded. It talks to no card.
+func Load(ctx context.Context, o Options) (*Opener, error) {
 	if o.Module == "" {
 		path, err := Stock()
 		if err != nil {
@@ -81,23 +72,17 @@ func Load(o Options) (*Opener, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if _, err := os.Stat(o.Module); err != nil {
-		return nil, fmt.Errorf("load module: %w: %w", ErrNoModule, err)
-	}
-	m := pkcs11.New(o.Module)
-	if m == nil {
-		return nil, fmt.Errorf("load module: %w: %s cannot be loaded", ErrNoModule, o.Module)
-	}
-	if os.Getenv("GLIBC_TUNABLES") != Forgetful {
-		o.Log.Warn("a pin can stay in memory that was freed")
-	}
-	p := &Opener{module: m, prefix: o.Prefix, reader: o.Reader, log: o.Log, turn: make(chan struct{}, 1)}
+	p := &Opener{module: o.Module, prefix: o.Prefix, reader: o.Reader, log: o.Log, turn: make(chan struct{}, 1)}
 	p.turn <- struct{}{}
+	if _, err := p.send(ctx, order{Do: doLoad}, nil); err != nil {
+		return nil, fmt.Errorf("load module: %w", err)
+	}
 	return p, nil
 }
 
 // errand runs do in a goroutine of its own as soon as the one before has ended,
-// and returns with it, or with ctx. What do was given must then be its own.
+// and returns with it, or with ctx: what it still does then is to find out how the
+// card is, and to have it forget. What do was given must be its own.
 func (o *Opener) errand(ctx context.Context, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -128,7 +113,7 @@ func (o *Opener) Open(ctx context.Context) (signer.Signer, error) {
 		if err := o.look(ctx); err != nil {
 			return err
 		}
-		tokens, err := o.tokens()
+		tokens, err := o.tokens(ctx)
 		if err == nil && (tokens[0] == nil || tokens[1] == nil) {
 			err = o.gone(ctx) // it may have left between the two
 		}
@@ -154,58 +139,21 @@ func (o *Opener) look(ctx context.Context) error {
 	return c.Close()
 }
 
-// inSession initialises the module, and finalises it after do.
-func (o *Opener) inSession(do func() error) (err error) {
-	if err := o.module.Initialize(); err != nil {
-		return fmt.Errorf("initialise: %w", err)
-	}
-	defer func() { err = errors.Join(err, o.module.Finalize()) }()
-	return do()
-}
-
 // tokens finds the certificates of both keys, and the slots that they are in.
-func (o *Opener) tokens() (found [2]*token, err error) {
-	err = o.inSession(func() error {
-		slots, err := o.slots()
-		if err != nil {
-			return err
+func (o *Opener) tokens(ctx context.Context) (found [2]*token, err error) {
+	a, err := o.send(ctx, order{Do: doTokens}, nil)
+	if err != nil {
+		return found, err
+	}
+	for _, t := range a.Tokens {
+		if i := int(t.Key) - 1; i >= 0 && i < len(found) && found[i] == nil {
+			found[i] = t
 		}
-		for _, slot := range slots {
-			all, err := o.read(slot)
-			if err != nil {
-				return err
-			}
-			for _, t := range all {
-				if i := int(t.key) - 1; i >= 0 && found[i] == nil {
-					found[i] = t
-				}
-			}
-		}
-		return nil
-	})
-	if err == nil && found == [2]*token{} {
+	}
+	if found == [2]*token{} {
 		err = signer.ErrNoKeys
 	}
 	return found, err
-}
-
-// slots lists the slots of our reader that hold a token.
-func (o *Opener) slots() ([]uint, error) {
-	all, err := o.module.GetSlotList(true)
-	if err != nil {
-		return nil, fmt.Errorf("list slots: %w", err)
-	}
-	var ours []uint
-	for _, slot := range all {
-		info, err := o.module.GetSlotInfo(slot)
-		if err != nil {
-			return nil, fmt.Errorf("slot: %w", err)
-		}
-		if strings.HasPrefix(info.SlotDescription, o.prefix) {
-			ours = append(ours, slot)
-		}
-	}
-	return ours, nil
 }
 
 // causes says in the contract's words what a module says in its own.
@@ -228,7 +176,8 @@ const explainTime = 3 * time.Second
 // slot has the last word on whether the card is still there.
 func (o *Opener) explain(ctx context.Context, err error) error {
 	var code pkcs11.Error
-	if err == nil || !errors.As(err, &code) && !errors.Is(err, signer.ErrNoKeys) {
+	coded := errors.As(err, &code)
+	if !coded && !errors.Is(err, signer.ErrNoKeys) && !errors.Is(err, errBroken) {
 		return err
 	}
 	cause := causes[code]
@@ -240,7 +189,7 @@ func (o *Opener) explain(ctx context.Context, err error) error {
 	switch {
 	case cause != nil:
 		return fmt.Errorf("%w: %w", cause, err)
-	case code != 0:
+	case coded || errors.Is(err, errBroken):
 		return fmt.Errorf("%w: %w", card.ErrProtocol, err)
 	}
 	return err

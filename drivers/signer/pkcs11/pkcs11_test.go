@@ -39,7 +39,7 @@ func newDesk(t testing.TB) *desk {
 	if d.reader, err = pcsc.Open("Virtual PCD", nil); err != nil {
 		t.Fatal(err)
 	}
-	if d.opener, err = pkcs11.Load(pkcs11.Options{Prefix: "Virtual PCD", Reader: d.reader}); err != nil {
+	if d.opener, err = pkcs11.Load(t.Context(), pkcs11.Options{Prefix: "Virtual PCD", Reader: d.reader}); err != nil {
 		t.Fatal(err)
 	}
 	if d.pki, err = vcard.NewPKI(); err != nil {
