@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"kosk/device/health"
@@ -75,7 +74,9 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		k.ring, k.focus = false, ""
 		k.Voice.Reset()
 		k.Voice.Headphones(k.visit.Private)
-		k.run(debug.FreeOSMemory) // what the person left in memory is wiped, not only forgotten
+		if k.Ended != nil {
+			k.Ended()
+		}
 	default:
 		panic(fmt.Sprintf("device: no way to carry out %T", e))
 	}

@@ -79,6 +79,10 @@ type Parts struct {
 	// Health gets the spans of requests and counts trouble; nil: nobody does.
 	Health *health.Recorder
 
+	// Ended is told that a visit has ended, and that nothing of it is needed any
+	// more; never blocks; nil: nobody is.
+	Ended func()
+
 	// Changed is told that a device has changed; nil: nobody is.
 	Changed func()
 

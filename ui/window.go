@@ -76,6 +76,10 @@ func (w *Window) Show(v scene.View) {
 	})
 }
 
+// Repaint paints the view once more, and Fyne then drops the pictures of texts that
+// have not been shown for a while. It may be called from any goroutine.
+func (w *Window) Repaint() { fyne.Do(w.root.Refresh) }
+
 // smallest is the narrowest window, in units, that anything is drawn in.
 const smallest = 320
 

@@ -14,10 +14,12 @@ import (
 
 // wanted is the environment, by name.
 var wanted = map[string]string{
-	"FYNE_SCALE": "1",       // one of Fyne's units is one pixel: sizes here are millimetres
-	"LANG":       "C.UTF-8", // in every C library; what is typed is UTF-8
-	"LANGUAGE":   "en",      // of Fyne's own words, which no scene shows
-	"LC_ALL":     "",        // would overrule LANG
+	"FYNE_CACHE": fyneKeeps.String(),
+	"FYNE_SCALE": "1",             // one of Fyne's units is one pixel: sizes here are millimetres
+	"GODEBUG":    "clobberfree=1", // what a person left is overwritten, not only forgotten
+	"LANG":       "C.UTF-8",       // in every C library; what is typed is UTF-8
+	"LANGUAGE":   "en",            // of Fyne's own words, which no scene shows
+	"LC_ALL":     "",              // would overrule LANG
 }
 
 // settled in the environment says that the kiosk has started itself: what the C

@@ -24,6 +24,8 @@ func (m *machine) openLine(ctx context.Context, cfg config.Config, log *slog.Log
 	m.closers = append(m.closers, l)
 	p, s := &m.parts, l.Wallet.Station()
 	m.doubts(cfg.State.Dir, log)
+	m.forgetter = newForgetter(l.Client.Close)
+	p.Ended = m.forgetter.visitEnded
 	p.Changed, p.Kiosk.Catalogue = l.Changed, l.Catalogue()
 	p.Outbox, p.Tracker, p.Lookup, p.Line = l.Queue, l.Courier, l.Client, l.Client
 	p.Health, p.Clock, p.Means = l.Health, l.Now, m.means(p.Anchors)

@@ -35,6 +35,8 @@ type machine struct {
 	trustKey *ecdsa.PublicKey // the operator's; nil: development
 	closers  []io.Closer      // in the order of opening
 	missing  []health.Part    // what the kiosk has to do without since its start
+
+	forgetter *forgetter // clears up after visits
 }
 
 func (m *machine) close() {
@@ -121,7 +123,7 @@ func (m *machine) devices(ctx context.Context, cfg config.Config, log *slog.Logg
 // run runs line, voice and kiosk.
 func (m *machine) run(ctx context.Context, kiosk *device.Kiosk) error {
 	parts := m.lineParts(kiosk)
-	parts["voice"], parts["kiosk"] = m.parts.Voice.Run, kiosk.Run
+	parts["voice"], parts["kiosk"], parts["forgetter"] = m.parts.Voice.Run, kiosk.Run, m.forgetter.run
 	return together(ctx, parts, kiosk.Retire)
 }
 

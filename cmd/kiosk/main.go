@@ -101,7 +101,7 @@ func window(ctx context.Context, cfg config.Config, log *slog.Logger, m *machine
 		log.Error("start", "err", err)
 		return err
 	}
-	m.parts.Show = w.Show
+	m.parts.Show, m.forgetter.repaint = w.Show, w.Repaint
 	kiosk = device.New(m.parts)
 
 	ctx, cancel := context.WithCancel(ctx)

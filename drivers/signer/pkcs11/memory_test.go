@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/signer"
 	"kosk/drivers/signer/pkcs11"
+	"kosk/drivers/signer/signertest"
 )
 
 // typist is the environment variable that makes this program one that signs once,
@@ -90,45 +90,12 @@ func signAndWait() error {
 // longest is how many digits a PIN may have: in fewer, others' bytes look like it.
 const longest = 12
 
-// mostMapped is the longest mapping that is read: Go keeps longer ones in reserve.
-const mostMapped = 1 << 28
-
-// copies says where in a process a text stands: the names of the mappings.
-func copies(t *testing.T, pid int, text []byte) (found []string) {
+// copies says where in a process a text stands.
+func copies(t *testing.T, pid int, text []byte) []string {
 	t.Helper()
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	found, err := signertest.Copies(pid, text)
 	if err != nil {
 		t.Fatal(err)
-	}
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer mem.Close()
-	for line := range strings.Lines(string(maps)) {
-		var from, to int64
-		f := strings.Fields(line)
-		if strings.HasPrefix(f[len(f)-1], "[v") || !strings.HasPrefix(f[1], "r") { // the kernel's own
-			continue
-		}
-		if _, err := fmt.Sscanf(f[0], "%x-%x", &from, &to); err != nil {
-			t.Fatal(err)
-		}
-		if to-from > mostMapped {
-			continue
-		}
-		b := make([]byte, to-from)
-		n, err := mem.ReadAt(b, from)
-		if err != nil && n == 0 {
-			t.Logf("%s is not read: %v", line, err)
-		}
-		where := "memory without a name"
-		if len(f) > 5 {
-			where = f[5]
-		}
-		for range bytes.Count(b[:n], text) {
-			found = append(found, where)
-		}
 	}
 	return found
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"kosk/cmd/bus/agency"
+	"kosk/cmd/kiosksim/visit"
+	"kosk/drivers/signer/signertest"
+)
+
+// forgets is how long after a visit the kiosk may still know of the person.
+const forgets = fyneKeeps + 2*fyneSlack + 5*time.Second
+
+// While somebody is there, the kiosk's memory has the name and what the card said.
+// Soon after, it has none of it: as it was read, shown, sent, answered, or in the
+// letters that were drawn. Two visits, by touch and by voice.
+func TestTheKioskForgetsThePerson(t *testing.T) {
+	w := newWorld(t)
+	known := func() map[string]int { return mentions(t, w.rig.KioskPID(), visit.Person()) }
+	if found := known(); len(found) > 0 {
+		t.Fatalf("before anybody came: %v", found)
+	}
+	w.do(w.actor.ToName(w.ctx, "az", false))
+	if found := known(); len(found) < 4 {
+		t.Errorf("while she is there only %v is found: what looks for it doesn't see", found)
+	}
+	w.do(w.actor.ToReview(w.ctx))
+	w.do(w.actor.ToResult(w.ctx))
+	w.do(w.actor.TakesSlip(w.ctx))
+	w.do(w.actor.Leaves(w.ctx))
+	_, err := w.actor.CertificateByKeys(w.ctx, "ru")
+	w.do(err)
+	left, begun := known(), time.Now()
+	t.Logf("at once: %v", left)
+	for len(left) > 0 && time.Since(begun) < forgets {
+		<-time.After(3 * time.Second)
+		left = known()
+	}
+	t.Logf("%v later: %v", time.Since(begun).Round(time.Second), left)
+	if len(left) > 0 {
+		t.Errorf("after %v it still knows %v", forgets, left)
+	}
+}
+
+// mentions counts what a process knows of a person, as the chip writes it, the
+// register, and the screen.
+func mentions(t *testing.T, pid int, p agency.Person) map[string]int {
+	t.Helper()
+	words := []string{p.FIN, p.DocumentNumber, p.Surname, p.GivenNames, titled(p.Surname), titled(p.GivenNames)}
+	for _, w := range slices.Clone(words) {
+		words = append(words, runes(w))
+	}
+	found := map[string]int{}
+	for _, word := range words {
+		where, err := signertest.Copies(pid, []byte(word))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(where) > 0 {
+			found[word] = len(where)
+		}
+	}
+	return found
+}
+
+// titled writes a name that is in capitals as it is shown.
+func titled(name string) string {
+	r := []rune(name)
+	return string(r[:1]) + strings.ToLower(string(r[1:]))
+}
+
+// runes is a text as Go has it while letters are drawn: four bytes for each.
+func runes(text string) string {
+	var b []byte
+	for _, r := range text {
+		b = binary.NativeEndian.AppendUint32(b, uint32(r))
+	}
+	return string(b)
+}
