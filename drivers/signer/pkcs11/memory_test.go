@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 func signAndWait() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	defer cancel()
 	reader, err := pcsc.Open("Virtual PCD", nil)
 	if err != nil {
@@ -87,13 +87,16 @@ func signAndWait() error {
 	return err
 }
 
+// lifetime is how long a typist may take, and be looked at, at most.
+const lifetime = 5 * time.Minute
+
 // longest is how many digits a PIN may have: in fewer, others' bytes look like it.
 const longest = 12
 
-// copies says where in a process a text stands.
-func copies(t *testing.T, pid int, text []byte) []string {
+// copies says where in a process texts stand.
+func copies(t *testing.T, pid int, texts map[string][]byte) map[string][]string {
 	t.Helper()
-	found, err := signertest.Copies(pid, text)
+	found, err := signertest.Copies(pid, texts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,9 +112,9 @@ type typedPIN struct {
 
 // leaves has a typist type a PIN, and says where it then stands in its memory,
 // whole or eight digits of it.
-func leaves(t *testing.T, p typedPIN) (found []string) {
+func leaves(t *testing.T, p typedPIN) map[string][]string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), typist+"="+p.how)
@@ -139,7 +142,7 @@ func leaves(t *testing.T, p typedPIN) (found []string) {
 	if !lines.Scan() || lines.Text() != "typed" {
 		t.Fatalf("it says %q", lines.Text())
 	}
-	if found := copies(t, cmd.Process.Pid, p.pin); len(found) != 1 {
+	if found := copies(t, cmd.Process.Pid, map[string][]byte{"pin": p.pin})["pin"]; len(found) != 1 {
 		t.Errorf("before it is given, the pin is in %q", found)
 	}
 	if _, err := in.Write([]byte{'\n'}); err != nil {
@@ -148,14 +151,12 @@ func leaves(t *testing.T, p typedPIN) (found []string) {
 	if !lines.Scan() || lines.Text() != p.want {
 		t.Fatalf("it says %q", lines.Text())
 	}
+	parts := map[string][]byte{}
 	for i := range len(p.pin) - 7 {
-		for how, text := range map[string][]byte{"text": p.pin[i : i+8], "dump": fmt.Appendf(nil, "% x", p.pin[i:i+8])} {
-			for _, where := range copies(t, cmd.Process.Pid, text) {
-				found = append(found, fmt.Sprintf("digits %d to %d as %s in %s", i+1, i+8, how, where))
-			}
-		}
+		parts[fmt.Sprintf("digits %d to %d as text", i+1, i+8)] = p.pin[i : i+8]
+		parts[fmt.Sprintf("digits %d to %d as a dump", i+1, i+8)] = fmt.Appendf(nil, "% x", p.pin[i:i+8])
 	}
-	return found
+	return copies(t, cmd.Process.Pid, parts)
 }
 
 // After a signature, and after a PIN that the card refuses, this process holds no

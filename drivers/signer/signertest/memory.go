@@ -7,12 +7,17 @@ import (
 	"strings"
 )
 
-// mostMapped is the longest mapping that is read: Go keeps longer ones in reserve.
-const mostMapped = 1 << 28
+const (
+	// mostMapped is the longest mapping that is read: Go keeps longer ones in reserve.
+	mostMapped = 1 << 28
+	// window is how much of it is read at once.
+	window = 1 << 20
+)
 
-// Copies says where in the memory of a process a text stands: the name of the
-// mapping for each time. The process may run on.
-func Copies(pid int, text []byte) (found []string, err error) {
+// Copies says where in the memory of a process each of the texts stands, by its
+// name: the mapping for every time. All are looked for in one reading, since there
+// is a lot to read. The process may run on.
+func Copies(pid int, texts map[string][]byte) (found map[string][]string, err error) {
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
@@ -22,6 +27,11 @@ func Copies(pid int, text []byte) (found []string, err error) {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
 	defer mem.Close()
+	longest := 1
+	for _, text := range texts {
+		longest = max(longest, len(text))
+	}
+	found, b := map[string][]string{}, make([]byte, window)
 	for line := range strings.Lines(string(maps)) {
 		var from, to int64
 		f := strings.Fields(line)
@@ -34,17 +44,19 @@ func Copies(pid int, text []byte) (found []string, err error) {
 		if to-from > mostMapped {
 			continue
 		}
-		b := make([]byte, to-from)
-		n, err := mem.ReadAt(b, from)
-		if err != nil && n == 0 { // gone since, or a device's
-			continue
-		}
 		where := "memory without a name"
 		if len(f) > 5 {
 			where = f[5]
 		}
-		for range bytes.Count(b[:n], text) {
-			found = append(found, where)
+		for whole := true; whole && from < to; from += window - int64(longest-1) { // what stands on both sides is in the next
+			want := min(window, to-from)
+			n, _ := mem.ReadAt(b[:want], from) // what can't be read has gone since, or is a device's
+			whole = int64(n) == want
+			for name, text := range texts {
+				for range bytes.Count(b[:n], text) {
+					found[name] = append(found[name], where)
+				}
+			}
 		}
 	}
 	return found, nil
