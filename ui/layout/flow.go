@@ -45,11 +45,20 @@ func (p *pen) flow(room Rect, pages [][]block) float32 {
 	return at
 }
 
-// divide makes the pages of the body.
+// divide makes the pages of the body. The rows of a card stand closer where that
+// saves a page.
 func (p *pen) divide(room Rect) [][]block {
 	foot := p.mm(4)
 	first, later := p.headerHeight(room.W, 0), p.headerHeight(room.W, 1)
-	return paginate(p.blocks(room.W), room.H-first-foot, room.H-later-foot)
+	set := func(snug bool) [][]block {
+		p.snug = snug
+		return paginate(p.blocks(room.W), room.H-first-foot, room.H-later-foot)
+	}
+	pages := set(false)
+	if closer := set(true); len(closer) < len(pages) {
+		return closer
+	}
+	return pages
 }
 
 // run draws a run of joined blocks (the rows of one card) or a single block, and
