@@ -243,7 +243,7 @@ func TestLookupFaults(t *testing.T) {
 		title     string
 	}{
 		{"line down", "", fmt.Errorf("look up: %w", offline.ErrLineDown), "No connection"},
-		{"another bus", "", offline.ErrBusIdentity, "No safe connection"},
+		{"another bus", "", offline.ErrBusIdentity, "No secure connection"},
 		{"silent agency", "", offline.ErrAgency, "The agency doesn't answer"},
 		{"an answer that is none", "{", nil, "The agency doesn't answer"},
 	} {

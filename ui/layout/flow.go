@@ -198,6 +198,9 @@ func (p *pen) single(n *scene.Node, w float32) (block, bool) {
 	case scene.Heading:
 		return p.text(n, w, theme.Label, 8, true), true
 	case scene.Text:
+		if p.view.Scene.Kind == scene.Problem { // what to do now
+			return p.text(n, w, theme.Answer, 7, false), true
+		}
 		return p.text(n, w, theme.Body, 4, false), true
 	case scene.Note:
 		return p.note(n, w), true
