@@ -122,7 +122,10 @@ func TestAPageIsGenuineUntilItIsTakenBack(t *testing.T) {
 	if said, code := w.program("kioskctl", "verify", page, "--key", key, "--revoked", list); code != 4 || !strings.Contains(said, "REVOKED") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
-	w.publish("9999.1", "") // of which no word stands on the page
+	w.rig.StopKiosk()
+	w.publish("9999.1", "") // of which no word stands on the page: published when a kiosk asks
+	w.do(w.rig.StartKiosk())
+	w.do(w.actor.LogSays(w.ctx, "catalogue taken", "9999.1", 20*time.Second))
 	words := filepath.Join(w.rig.Out, "catalogue.json")
 	w.runs("bus", "catalogue", "show", "--out", words, "--dir", filepath.Join(w.rig.Dir, "bus"))
 	for list, want := range map[string]int{"": 6, list: 4} { // unknown, but for what is certain
