@@ -70,6 +70,8 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 		k.timer.Reset(e.For)
 	case session.Forget:
 		k.forget(ctx)
+	case session.Heeded:
+		k.Voice.Heed()
 	case session.Anew:
 		k.ring, k.focus = false, ""
 		k.Voice.Reset()

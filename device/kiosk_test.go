@@ -243,7 +243,7 @@ func TestLookupFaults(t *testing.T) {
 		title     string
 	}{
 		{"line down", "", fmt.Errorf("look up: %w", offline.ErrLineDown), "No connection"},
-		{"another bus", "", offline.ErrBusIdentity, "No safe connection"},
+		{"another bus", "", offline.ErrBusIdentity, "No secure connection"},
 		{"silent agency", "", offline.ErrAgency, "The agency doesn't answer"},
 		{"an answer that is none", "{", nil, "The agency doesn't answer"},
 	} {
@@ -680,6 +680,118 @@ func TestTheCardIsAskedFor(t *testing.T) {
 			said = got
 		}
 		w.toAttract()
+	})
+}
+
+// Who has taken the card isn't asked for it any longer, and hears how it ended.
+func TestTheCardIsNotAskedForOnceItIsOut(t *testing.T) {
+	visit(t, func(w *world) {
+		w.toChoosing()
+		w.key(scene.HeadphonesIn)
+		w.wait(20 * time.Second)
+		w.key(scene.Cancel)
+		w.at(session.TakingCard)
+		w.wait(100 * time.Millisecond)
+		taken := time.Now()
+		w.pull()
+		w.at(session.Parting)
+		w.wait(5 * time.Second)
+		asked, thanked := "", false
+		for _, e := range w.said() {
+			if e.Class == "must-hear" {
+				asked = e.State
+				if late := e.T.Sub(taken); late > 100*time.Millisecond {
+					t.Errorf("%q is %s %v after the card was taken", e.Text, e.State, late)
+				}
+			}
+			thanked = thanked || e.Scene == "parting" && e.State == "finished" && e.Text == "Stopped"
+		}
+		if asked != "interrupted" || !thanked {
+			t.Errorf("the demand was %s; the parting words were said: %v", asked, thanked)
+		}
+	})
+}
+
+// Who listens meets each screen at the first thing that its opening words haven't
+// said: nothing has to be heard twice on the way to it, and the title is said.
+func TestTheFocusBeginsAfterWhatWasSaid(t *testing.T) {
+	visit(t, func(w *world) {
+		w.key(scene.HeadphonesIn)
+		at := func(s session.State, node string) {
+			t.Helper()
+			w.wait(20 * time.Second)
+			if got := w.at(s).Focus; got != node {
+				t.Errorf("%s begins at %q, want %q", s, got, node)
+			}
+			title := w.view().Scene.Role(scene.Title)
+			for _, e := range w.said() {
+				if e.Scene == string(s) && (e.Node == title.ID || e.Text == title.Name.String()) && e.State == "finished" {
+					return
+				}
+			}
+			t.Errorf("%s: the title isn't said", s)
+		}
+		at(session.Attracting, "choose")
+		w.key(scene.FocusNext)
+		w.choose("lang.en")
+		at(session.Home, "with-card")
+		w.key(scene.Select)
+		at(session.AskingCard, "no-card")
+		w.put()
+		at(session.AskingCAN, "field")
+		w.types(can)
+		w.key(scene.Select)
+		at(session.Choosing, "service.workplace_cert")
+		w.key(scene.Select)
+		at(session.AskingPIN, "field")
+		w.types(pin1)
+		w.key(scene.Select)
+		at(session.Filling, "option.bank")
+		w.key(scene.Select)
+		at(session.Reviewing, "datum.name")
+		w.choose("next")
+		at(session.Consenting, "consent.person")
+		w.choose("next")
+		at(session.Ending, "number")
+		w.choose("finish")
+		at(session.TakingCard, "bye")
+		w.pull()
+		w.wait(3 * time.Second)
+		if got := w.at(session.Parting).Focus; got != "forgot" {
+			t.Errorf("the end begins at %q", got)
+		}
+	})
+}
+
+// Who uses keys without the voice begins at what the screen is for, never at the
+// way out; and on a field the round key means that all is typed.
+func TestKeysBeginAtWhatTheScreenIsFor(t *testing.T) {
+	visit(t, func(w *world) {
+		at := func(s session.State, node string) {
+			t.Helper()
+			w.wait(3 * time.Second)
+			if v := w.at(s); v.Focus != node || !v.Ring {
+				t.Errorf("%s begins at %q, want %q", s, v.Focus, node)
+			}
+		}
+		w.touch("lang.en")
+		w.key(scene.FocusNext)
+		w.choose("with-card")
+		w.put()
+		at(session.AskingCAN, "field")
+		w.types(can)
+		at(session.Choosing, "service.workplace_cert")
+		w.key(scene.Select)
+		at(session.AskingPIN, "field")
+		w.types(pin1)
+		w.key(scene.Select)
+		at(session.Filling, "option.bank")
+		w.wait(121 * time.Second)
+		if v := w.view(); v.Scene.ID != "still-there" || v.Focus != "still" {
+			t.Fatalf("%s begins at %q", v.Scene.ID, v.Focus)
+		}
+		w.key(scene.Select)
+		at(session.Filling, "option.bank")
 	})
 }
 

@@ -134,7 +134,7 @@ func TestPages(t *testing.T) {
 	}{
 		{printer.Confirmed, "Take the certificate from the page printer.", "Certificate printed", false},
 		{printer.Unknown, "The page may be out. Please look.", "Certificate", true},
-		{printer.Failed, "The page was not printed. Your certificate is the slip.", "Certificate", true},
+		{printer.Failed, "The page was not printed. Your certificate is on the slip.", "Certificate", true},
 	} {
 		t.Run(c.outcome.String(), func(t *testing.T) {
 			paging(t, func(w *world) {
@@ -191,7 +191,7 @@ func TestADiskThatHangs(t *testing.T) {
 		err   error
 		title string
 	}{
-		"in doubt":    {offline.ErrUnknown, "We will find out"},
+		"in doubt":    {offline.ErrUnknown, "We will find out the result"},
 		"never taken": {nil, "The kiosk is restarting"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,17 +29,20 @@ func (k *Kiosk) present() {
 	k.Voice.Scene(s, k.focus)
 }
 
-// refocus keeps the focus in the scene: for who listens, on the field to type in
-// or on the title; for who uses keys, on the first thing to do.
+// refocus keeps the focus in the scene: on the field to type in; else, for who
+// listens, on the first thing that isn't said when the scene opens, so that the way
+// to it doesn't lead through what was just heard; for who uses keys, on the first
+// thing to do.
 func (k *Kiosk) refocus(s *scene.Scene, fresh bool) {
 	if !fresh && s.Find(k.focus) != nil {
 		return
 	}
+	field := s.Role(scene.Field)
 	switch {
-	case k.visit.Voice && s.Role(scene.Field) != nil:
-		k.focus = s.Role(scene.Field).ID
+	case field != nil && (k.visit.Voice || k.ring):
+		k.focus = field.ID
 	case k.visit.Voice:
-		k.focus = "title"
+		k.focus = firstUnsaid(s)
 	case k.ring:
 		k.focus = firstToDo(s)
 	default:
@@ -47,13 +50,36 @@ func (k *Kiosk) refocus(s *scene.Scene, fresh bool) {
 	}
 }
 
-// firstToDo is the first node of the page itself that does something.
-func firstToDo(s *scene.Scene) string {
+// firstUnsaid is the first node of the page itself that voice doesn't read when the
+// scene opens. A figure shows what is said before it, and the way out isn't where
+// anybody begins.
+func firstUnsaid(s *scene.Scene) string {
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		if n.Action != nil && n.Role != scene.Tool {
+		switch n.Role {
+		case scene.Banner, scene.Tool, scene.Eyebrow, scene.Title, scene.Lead, scene.Step, scene.Figure, scene.Back, scene.Leave:
+			continue
+		}
+		if alert := n.Role == scene.Note && n.Tone == scene.Bad; !alert && n.Focusable(true) {
 			return n.ID
 		}
 	}
-	return ""
+	return "title"
+}
+
+// firstToDo is the first node of the page itself that does something; the way out,
+// where there is nothing else.
+func firstToDo(s *scene.Scene) string {
+	out := ""
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		switch {
+		case n.Action == nil || n.Role == scene.Tool:
+		case n.Role != scene.Back && n.Role != scene.Leave:
+			return n.ID
+		case out == "":
+			out = n.ID
+		}
+	}
+	return out
 }

@@ -38,12 +38,29 @@ var keys = map[fyne.KeyName]scene.Command{
 
 // listen takes every key that comes to the window. Nothing of ours takes Fyne's
 // focus, so they all come here.
-func (w *Window) listen() {
-	c := w.window.Canvas()
+func (w *Window) listen() { listen(w.window.Canvas(), w.input) }
+
+// listen tells input what is typed. A key that is held is typed once (EN 301 549,
+// 5.7: no repeat): who presses long doesn't choose on the next screen, too.
+func listen(c fyne.Canvas, input func(scene.Input)) {
+	fresh := func() bool { return true }
+	if d, ok := c.(interface{ SetOnKeyDown(func(*fyne.KeyEvent)) }); ok { // which tells the first stroke only
+		down := false
+		d.SetOnKeyDown(func(*fyne.KeyEvent) { down = true })
+		fresh = func() bool {
+			was := down
+			down = false
+			return was
+		}
+	}
 	c.SetOnTypedKey(func(e *fyne.KeyEvent) {
-		if cmd, ok := keys[e.Name]; ok {
-			w.input(scene.Input{Command: cmd})
+		if cmd, ok := keys[e.Name]; ok && fresh() {
+			input(scene.Input{Command: cmd})
 		}
 	})
-	c.SetOnTypedRune(func(r rune) { w.input(scene.Input{Rune: r}) })
+	c.SetOnTypedRune(func(r rune) {
+		if fresh() {
+			input(scene.Input{Rune: r})
+		}
+	})
 }

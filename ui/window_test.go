@@ -172,6 +172,39 @@ func TestTurningIsFocusing(t *testing.T) {
 	}
 }
 
+// A desk is a canvas that tells strokes from repeats, as the window's does.
+type desk struct {
+	fyne.Canvas
+	down func(*fyne.KeyEvent)
+}
+
+func (d *desk) SetOnKeyDown(f func(*fyne.KeyEvent)) { d.down = f }
+
+// TestAHeldKeyIsTypedOnce: EN 301 549, 5.7.
+func TestAHeldKeyIsTypedOnce(t *testing.T) {
+	d := &desk{Canvas: open(t, 1080, 1920).Fyne().Canvas()}
+	var got []scene.Input
+	listen(d, func(i scene.Input) { got = append(got, i) })
+	key := func(name fyne.KeyName, r rune, times int) {
+		e := &fyne.KeyEvent{Name: name}
+		d.down(e)
+		for range times {
+			d.OnTypedKey()(e)
+			if r != 0 {
+				d.OnTypedRune()(r)
+			}
+		}
+	}
+	key(fyne.KeyReturn, 0, 30)
+	key(fyne.Key7, '7', 30)
+	key(fyne.Key7, '7', 1)
+	key(fyne.KeyDown, 0, 30)
+	want := []scene.Input{{Command: scene.Select}, {Rune: '7'}, {Rune: '7'}, {Command: scene.FocusNext}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestKeys(t *testing.T) {
 	b := open(t, 1080, 1920)
 	for name, want := range keys {

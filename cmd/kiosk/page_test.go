@@ -122,6 +122,21 @@ func TestAPageIsGenuineUntilItIsTakenBack(t *testing.T) {
 	if said, code := w.program("kioskctl", "verify", page, "--key", key, "--revoked", list); code != 4 || !strings.Contains(said, "REVOKED") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
+	w.rig.StopKiosk()
+	w.publish("9999.1", "") // of which no word stands on the page: published when a kiosk asks
+	w.do(w.rig.StartKiosk())
+	w.do(w.actor.LogSays(w.ctx, "catalogue taken", "9999.1", 20*time.Second))
+	words := filepath.Join(w.rig.Out, "catalogue.json")
+	w.runs("bus", "catalogue", "show", "--out", words, "--dir", filepath.Join(w.rig.Dir, "bus"))
+	for list, want := range map[string]int{"": 6, list: 4} { // unknown, but for what is certain
+		args := []string{"verify", page, "--key", key, "--catalogue", words}
+		if list != "" {
+			args = append(args, "--revoked", list)
+		}
+		if said, code := w.program("kioskctl", args...); code != want || !strings.Contains(said, "could not be compared") {
+			t.Errorf("without its catalogue: exit code %d, want %d: %s", code, want, said)
+		}
+	}
 	if said, code := w.program("kioskctl", "verify", page, "--key", w.strangersKey()); code != 6 {
 		t.Errorf("by another's key: exit code %d: %s", code, said)
 	}

@@ -137,7 +137,7 @@ func (w *world) signsAtLast() {
 		w.hears(lang, "fault.wrong_pin.lead")
 	}
 	w.do(w.actor.Signs(w.ctx, visit.PIN2))
-	w.registered(3, "Обращение зарегистрировано", "Карта и PIN-код")
+	w.registered(3, "Обращение зарегистрировано", "Удостоверение и PIN-код")
 	w.do(w.actor.Leaves(w.ctx))
 }
 

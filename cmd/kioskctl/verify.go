@@ -306,7 +306,8 @@ func (f *finding) open(code string, key *ecdsa.PublicKey, now time.Time) (reques
 
 // compare writes down what was signed, in the words of a catalogue, and holds the
 // page against it. A page in the words of another one can't be: who made it says
-// which, so that it is never taken for genuine by that.
+// which, so that it is never taken for genuine by that. What was taken back or is
+// too old holds no longer, whatever the words on it.
 func (f *finding) compare(code string, page []byte, offer *catalogue.Catalogue) {
 	slip, err := receipt.Certificate(*f.document, code, offer, false)
 	if err != nil { // the catalogue doesn't know it: in the register's own words
@@ -325,7 +326,13 @@ func (f *finding) compare(code string, page []byte, offer *catalogue.Catalogue) 
 	switch {
 	case page == nil:
 	case !same || err != nil:
-		f.Verdict = unknown
+		f.Why = fmt.Sprintf("the words on the page could not be compared: they are of catalogue %s, give it with --catalogue", f.document.Catalogue)
+		if same {
+			f.Why = fmt.Sprintf("the words on the page could not be compared: catalogue %s doesn't know the service", offer.Version)
+		}
+		if f.Verdict == genuine {
+			f.Verdict = unknown
+		}
 	case !f.drawn(code, page, offer):
 		f.Verdict, f.Why = altered, "the page is not the one that was signed"
 	}

@@ -262,8 +262,45 @@ func TestVerifyAPageOfAnotherCatalogue(t *testing.T) {
 			t.Errorf("%s: %s (%s), want %s", c.name, f.Verdict, f.Why, c.want)
 		}
 	}
+	uncomparable(t, bus, next)
 	if err := (verifyCommand{What: code, Key: newIssuer(t).keyFile(), Words: words}).Run(io.Discard); !errors.Is(err, seal.ErrSeal) {
 		t.Errorf("a catalogue that another signed: %v", err)
+	}
+}
+
+// uncomparable has pages judged whose words can't be compared, though it is known
+// that their certificates hold no longer.
+func uncomparable(t *testing.T, bus *issuer, next *catalogue.Catalogue) {
+	t.Helper()
+	now := time.Now().UTC().Truncate(time.Second)
+	list := request.Revocations{Seq: 1, IssuedAt: now, NextUpdate: now.AddDate(0, 0, 7)}
+	list.Revoke("33333333333")
+	list.Revoke("44444444444")
+	signed, err := request.SignRevocations(list, bus.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revokedList := bus.file("revoked.cose", signed)
+	for _, c := range []struct {
+		name, number string
+		day          time.Time
+		bent         bool
+		want         judgement
+	}{
+		{"one that holds", "12345678903", now, false, unknown},
+		{"one taken back", "33333333333", now, false, revoked},
+		{"an expired one", "22222222222", now.AddDate(0, -3, 0), false, expired},
+		{"one taken back, then expired", "44444444444", now.AddDate(0, -3, 0), false, revoked},
+		{"one taken back, with a byte changed", "33333333333", now, true, revoked},
+	} {
+		_, pdf := bus.pageOf(bus.outcome(c.number, c.day), "az", next)
+		if c.bent {
+			pdf = bytes.Replace(pdf, []byte("/MediaBox"), []byte("/MediaBoy"), 1)
+		}
+		f := asked(t, verifyCommand{What: bus.file(c.number+".pdf", pdf), Key: bus.keyFile(), Revoked: revokedList})
+		if f.Verdict != c.want || !strings.Contains(f.Why, "could not be compared") || !strings.Contains(f.Why, "9999.1") {
+			t.Errorf("%s: %s (%s), want %s", c.name, f.Verdict, f.Why, c.want)
+		}
 	}
 }
 

@@ -3,7 +3,8 @@ package scene
 // Focus is a cursor in a scene, kept by node id so that it survives a scene
 // being made anew. The rules are: the order of the list is the order of focus;
 // with the voice on, static text has a place in it too (so that everything can
-// be heard again), else only what can be activated; the order is a ring, so
+// be heard again), else only what can be typed into or activated; the order is a
+// ring, so
 // that nobody is trapped (EN 301 549, 5.1.6; WCAG 2.1.2).
 
 // Focusable reports whether focus can rest on the node.
@@ -11,7 +12,7 @@ func (n *Node) Focusable(voice bool) bool {
 	if n.Decorative || n.Role == Turn {
 		return false
 	}
-	return n.Action != nil || voice && !(n.Name.Empty() && n.Value.Empty())
+	return n.Action != nil || n.Role == Field || voice && !(n.Name.Empty() && n.Value.Empty())
 }
 
 // Move returns the id of the node that is by steps after (or, negative, before)

@@ -179,6 +179,8 @@ type (
 	// Forget ends everything that still runs for the person, and empties the
 	// printer's buffers.
 	Forget struct{}
+	// Heeded says that what must be heard was done: it isn't said any longer.
+	Heeded struct{}
 	// Anew makes voice, focus and keys as everybody meets them at first.
 	Anew struct{}
 	// Wait brings an event later, unless the state changes before.

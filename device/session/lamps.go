@@ -6,7 +6,11 @@ import "kosk/drivers/panel"
 // be put out, and nothing stays lit by accident. The rules are:
 //
 //   - A lamp never says what the scene doesn't. Slow: come here; medium: take this;
-//     quick: you are about to leave it behind; continuous: at work.
+//     quick: you are about to leave it behind; continuous: at work, leave it there.
+//   - The card's lamp is steady from when the card is in until it is asked back, and
+//     doesn't go out between: "leave it in until the end", says the first scene, and
+//     a lamp gone dark says that the card may go, which would end the visit. It is
+//     dark where the visit doesn't need the card, or the scene says to take it.
 //   - The card's lamp is the machine's: it asks for a card that lies in the slot
 //     also when its owner is forgotten. So is the slip's, while the visit's own slip
 //     hangs. The page's lamp ends with the visit: nobody tells that a page is taken.
@@ -19,24 +23,33 @@ func (v *Visit) Lamps() map[panel.Lamp]panel.Pattern {
 	}
 }
 
-// cardLamp invites a card, is steady while the chip is at work, and asks for the
-// card back.
+// cardLamp invites a card, is steady while the visit needs the one in the slot, and
+// asks for it back.
 func (v *Visit) cardLamp() panel.Pattern {
 	switch v.State {
-	case Reading, OpeningKeys, VerifyingPIN:
-		return panel.Continuous
+	case Attracting, Parting:
+		return panel.Off
 	case TakingCard:
 		return panel.Medium
-	case AskingCard, Failing:
-		asks := v.State == AskingCard || v.Fault.Again == AskingCard
+	case AskingCard:
 		switch {
-		case !asks || v.NoReader:
+		case v.NoReader:
 			return panel.Off
-		case !v.CardIn:
-			return panel.Slow
-		case v.State == AskingCard: // to be put in anew
+		case v.CardIn: // to be put in anew
 			return panel.Medium
 		}
+		return panel.Slow
+	case Failing:
+		if v.Fault.Again == AskingCard && !v.CardIn && !v.NoReader {
+			return panel.Slow
+		}
+		if v.Fault.Again == AskingCard || v.Fault.Again == "" { // the card goes
+			return panel.Off
+		}
+	}
+	reads := v.State == AskingCAN || v.State == Reading || v.State == OpeningKeys || v.State == VerifyingPIN
+	if v.CardIn && (reads || v.Carded) {
+		return panel.Continuous
 	}
 	return panel.Off
 }

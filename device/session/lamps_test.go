@@ -9,6 +9,7 @@ import (
 	"kosk/device/session"
 	"kosk/device/session/sessiontest"
 	"kosk/device/text"
+	"kosk/drivers/card"
 	"kosk/drivers/panel"
 	"kosk/drivers/printer"
 )
@@ -33,12 +34,21 @@ func lamps(v *session.Visit) lit {
 // litIn are the states in which a lamp is lit on the usual ways; in all others
 // none is.
 var litIn = map[session.State]lit{
-	session.AskingCard:   {card: panel.Slow},
-	session.Reading:      {card: panel.Continuous},
-	session.OpeningKeys:  {card: panel.Continuous},
-	session.VerifyingPIN: {card: panel.Continuous},
-	session.Ending:       {slip: panel.Continuous}, // it is still printed
-	session.TakingCard:   {card: panel.Medium},
+	session.AskingCard:    {card: panel.Slow},
+	session.AskingCAN:     {card: panel.Continuous},
+	session.Reading:       {card: panel.Continuous},
+	session.Choosing:      {card: panel.Continuous},
+	session.ChoosingMeans: {}, // reached without a card
+	session.OpeningKeys:   {card: panel.Continuous},
+	session.AskingPIN:     {card: panel.Continuous},
+	session.VerifyingPIN:  {card: panel.Continuous},
+	session.Filling:       {card: panel.Continuous},
+	session.Prefilling:    {card: panel.Continuous},
+	session.Reviewing:     {card: panel.Continuous},
+	session.Consenting:    {card: panel.Continuous},
+	session.Sending:       {card: panel.Continuous},
+	session.Ending:        {card: panel.Continuous, slip: panel.Continuous}, // it is still printed
+	session.TakingCard:    {card: panel.Medium},
 }
 
 // litAfter is where an event in a state makes it another than litIn of the state
@@ -46,9 +56,12 @@ var litIn = map[session.State]lit{
 var litAfter = map[session.State]map[string]lit{
 	session.AskingCAN: {"CardOut": {card: panel.Slow}}, // put it in again, says the problem
 	session.Reading:   {"CardOut": {card: panel.Slow}},
-	session.Answering: {"PrintAsked": {slip: panel.Continuous}, "SlipPresented": {slip: panel.Slow}, "SlipPrinted": {slip: panel.Slow}},
+	session.AskingPIN: {"ReaderWent": {card: panel.Continuous}, "OtherMeans": {card: panel.Continuous}}, // by another means, or again
+	session.Sending:   {"PutFailed": {card: panel.Continuous}, "RefusedCame": {card: panel.Continuous}},
+	session.Answering: {"WentBack": {}, "PrintAsked": {slip: panel.Continuous}, "SlipPresented": {slip: panel.Slow}, "SlipPrinted": {slip: panel.Slow}},
 	session.Ending: {
-		"SlipPrinted": {slip: panel.Slow}, "SlipPresented": {slip: panel.Slow}, "PagePrinted": {slip: panel.Continuous, page: panel.Slow},
+		"CardOut": {slip: panel.Continuous}, "SlipPrinted": {panel.Continuous, panel.Slow, ""}, "SlipPresented": {panel.Continuous, panel.Slow, ""},
+		"PagePrinted": {panel.Continuous, panel.Continuous, panel.Slow},
 	},
 	session.Failing:    {"Retried": {card: panel.Medium}, "CardOut": {card: panel.Slow}}, // take it out; put it in again
 	session.TakingCard: {"SlipPresented": {panel.Medium, panel.Slow, ""}},
@@ -151,9 +164,9 @@ func storiesOfPaper() map[string]story {
 			{out, lit{slip: slow}},
 			{session.Finished{}, lit{medium, slow, ""}},
 			{session.CardOut{}, lit{slip: slow}},
-			{session.CardIn{}, lit{}},
-			{session.SlipNotTaken{}, lit{}},
-			{session.SlipRetracted{}, lit{}},
+			{session.CardIn{}, lit{card: on}},
+			{session.SlipNotTaken{}, lit{card: on}},
+			{session.SlipRetracted{}, lit{card: on}},
 		}},
 		"failed":  {false, []step{{session.SlipPrinted{Outcome: printer.Failed, Err: printer.ErrNoPaper}, lit{}}}},
 		"unknown": {false, []step{{session.SlipPrinted{Outcome: printer.Unknown}, lit{}}}},
@@ -180,11 +193,15 @@ func TestTheLampsOfPaper(t *testing.T) {
 				}
 				v.Step(e)
 			}
-			if want := (lit{slip: panel.Continuous}); !tt.pages && lamps(v) != want || tt.pages && lamps(v) != (lit{page: panel.Continuous}) {
+			on := panel.Continuous
+			if want := (lit{on, on, ""}); !tt.pages && lamps(v) != want || tt.pages && lamps(v) != (lit{on, "", on}) {
 				t.Fatalf("printing: %+v", lamps(v))
 			}
 			for i, s := range tt.steps {
 				v.Step(s.do)
+				if v.State == session.Ending { // with the card in
+					s.want.card = on
+				}
 				if got := lamps(v); got != s.want {
 					t.Errorf("%d, %T: %+v, want %+v", i, s.do, got, s.want)
 				}
@@ -209,6 +226,40 @@ func TestTheLampOfTheCard(t *testing.T) {
 	v.Step(session.CardOut{})
 	if lamps(v).card != panel.Slow {
 		t.Error("and then not invited")
+	}
+}
+
+// The lamp of a card that is in doesn't go out before the card is asked back: not
+// between two pieces of work, and not while somebody reads or types.
+func TestTheLampOfACardInUseStaysLit(t *testing.T) {
+	for name, visit := range map[string][]session.Event{"certificate": sessiontest.Certificate(text.En), "application": sessiontest.Application(text.En)} {
+		v := session.New(sessiontest.Signing())
+		for _, e := range visit {
+			v.Step(e)
+			want := panel.Off
+			switch {
+			case v.State == session.TakingCard:
+				want = panel.Medium
+			case v.CardIn:
+				want = panel.Continuous
+			case v.State == session.AskingCard:
+				want = panel.Slow
+			}
+			if got := v.Lamps()[panel.CardReader]; got != want {
+				t.Errorf("%s, %T, which leads to %s: %s, want %s", name, e, v.State, got, want)
+			}
+		}
+	}
+}
+
+// Nor does it say "leave it" where the scene says to take the card.
+func TestTheLampOfACardThatIsOfNoUse(t *testing.T) {
+	v := session.New(sessiontest.Kiosk())
+	for _, e := range append(until(session.Reading), session.ReadFailed{Err: card.ErrForeign}) {
+		v.Step(e)
+	}
+	if v.State != session.Failing || !v.CardIn || lamps(v).card != "" {
+		t.Errorf("%s, card in: %v, lamp %q", v.State, v.CardIn, lamps(v).card)
 	}
 }
 
@@ -244,6 +295,12 @@ func checkLamps(t fataler, v *session.Visit) {
 		t.Fatalf("%s: %v flash %.1f times a second", v.State, all, hz)
 	}
 	is, s := lamps(v), v.Scene()
+	switch {
+	case is.card == panel.Continuous && !v.CardIn:
+		t.Fatalf("%s: the card is said to be in", v.State)
+	case is.card == "" && v.CardIn && v.Carded && v.State != session.Attracting && v.State != session.Failing:
+		t.Fatalf("%s: the visit stands on a card in the dark", v.State)
+	}
 	switch {
 	case v.State == session.Attracting && is != lit{}, v.State == session.Parting && is != lit{slip: is.slip}:
 		t.Fatalf("%s: %+v", v.State, is)

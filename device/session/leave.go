@@ -110,7 +110,7 @@ func (v *Visit) cardOut() []Effect {
 		return []Effect{Forget{}}
 	case TakingCard:
 		v.State = Parting
-		return nil
+		return []Effect{Heeded{}}
 	}
 	if v.Holder == nil || !v.Carded || v.stays() {
 		return nil

@@ -154,7 +154,7 @@ func verifyingPIN(v *Visit) scene.Scene {
 			scene.Node{ID: "tries", Role: scene.Note, Icon: "lock", Name: tries})
 		return s
 	}
-	return v.waiting(VerifyingPIN, "pin_check.title", "pin_check.lead."+text.Key(v.Proving.Use))
+	return v.waiting(VerifyingPIN, v.useKey("pin_check.title"), "pin_check.lead")
 }
 
 // approving shows what the phone shows, too. Before the provider has answered

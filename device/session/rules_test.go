@@ -150,7 +150,7 @@ func TestEventsAreComplete(t *testing.T) {
 	}
 	tested := []string{
 		"Event", "Effect", "ReadHolder", "OpenKeys", "Prove", "Withdraw", "Lookup", "Submit", "Print", "Forget", "Anew", "Wait",
-		"Unread", "PrintPage", "Retract",
+		"Unread", "PrintPage", "Retract", "Heeded",
 	}
 	for _, e := range sample() {
 		tested = append(tested, nameOf(e))

@@ -83,6 +83,38 @@ func TestAzerbaijaniHasItsDottedCapitals(t *testing.T) {
 	}
 }
 
+// named are the phrases that call the card by its whole name, or speak of a card of
+// another kind.
+var named = map[Key]bool{
+	"home.with": true, "card.title": true, "source.chip": true, "fault.foreign.title": true, "fault.foreign.lead": true, "fault.foreign.next": true,
+}
+
+var (
+	otherCard = regexp.MustCompile(`(?i)(^|\P{L})(карт|kart)`)
+	wholeName = regexp.MustCompile(`(?i)identity card|\bID\b|şəxsiyyət|личности`)
+)
+
+// One thing has one name: vəsiqə, удостоверение, card. A карта or a kart is one of
+// a bank's.
+func TestTheCardHasOneName(t *testing.T) {
+	eachForm(func(key Key, form, s string) {
+		if key == "fault.foreign.lead" {
+			return
+		}
+		if otherCard.MatchString(s) {
+			t.Errorf("%s %s: %q: it is called vəsiqə, удостоверение, card", key, form, s)
+		}
+		if wholeName.MatchString(s) && !named[key] {
+			t.Errorf("%s %s: %q: its whole name stands where it is met first, and where it is told from others", key, form, s)
+		}
+	})
+	for s, want := range map[string]bool{"Карта вынута": true, "на карту": true, "kartı": true, "Удостоверение": false, "vəsiqə": false} {
+		if got := otherCard.MatchString(s); got != want {
+			t.Errorf("%q: found %v", s, got)
+		}
+	}
+}
+
 var places = regexp.MustCompile(`\{[^{}]*\}`)
 
 // The places of a phrase are the same in every language, so that no caller can

@@ -92,6 +92,12 @@ func (s *speaker) forget() {
 	s.ahead.forget()
 }
 
+// heed silences what must be heard, and the scene's own words that wait behind it.
+func (s *speaker) heed() {
+	s.cut(mustHear + 1)
+	s.shown.MustHear = nil
+}
+
 // show notes where the person is. A scene without a language is Azerbaijani.
 func (s *speaker) show(sc scene.Scene, focus string) {
 	if sc.Lang == "" {

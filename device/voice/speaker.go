@@ -13,7 +13,8 @@ import (
 )
 
 // The rules are:
-//   - any key, and any new scene, cuts what is said, but for what must be heard;
+//   - any key, and any new scene, cuts what is said, but for what must be heard: that
+//     ends when it is heeded;
 //   - an alert cuts in; a status waits until all else was said;
 //   - private words are said through headphones only. On the loudspeaker a
 //     sentence that says so stands for them; when the jack is pulled they stop;

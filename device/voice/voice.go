@@ -133,6 +133,10 @@ func (v *Voice) Reset() {
 // unsaid: the person they belong to has left, though the scene may stay a while.
 func (v *Voice) Forget() { v.post((*speaker).forget) }
 
+// Heed says that what must be heard was done: it stops at once, and is not said
+// on. It is called before the scene that follows.
+func (v *Voice) Heed() { v.post((*speaker).heed) }
+
 // Scene shows a new scene: says what must be heard, then title, eyebrow, lead,
 // alerts and the node that has the focus. The same scene made anew (same id,
 // language and title) says only what is new in it, and cuts nothing if nothing is.

@@ -330,6 +330,42 @@ func TestWhatMustBeHeardIsHeard(t *testing.T) {
 	})
 }
 
+// What asks for something stops when that is done, and what follows is said.
+func TestWhatMustBeHeardEndsWhenItIsHeeded(t *testing.T) {
+	on(t, func(h *house) {
+		s := choosing()
+		s.MustHear = words("Take your card.")
+		h.Scene(s, "a")
+		h.after(300 * time.Millisecond)
+		taken := time.Now()
+		h.Heed()
+		next := scene.Scene{ID: "parting", Kind: scene.Result, Lang: text.En}
+		next.Add(scene.Node{ID: "title", Role: scene.Title, Name: words("Thank you")})
+		h.Scene(next, "title")
+		synctest.Wait()
+		for _, e := range h.entries() {
+			if e.Class == "must-hear" && (e.State == isFinished || e.State == isInterrupted && e.T.After(taken)) {
+				t.Errorf("still asked %v after the card was taken: %s", e.T.Sub(taken), e.State)
+			}
+		}
+		h.quiet()
+		want(t, "said", h.said(), "Thank you")
+	})
+}
+
+// What is heeded before it is said isn't said at all.
+func TestWhatIsHeededInTheQueueIsNotSaid(t *testing.T) {
+	on(t, func(h *house) {
+		s := choosing()
+		s.MustHear = words("Take your card.")
+		h.Scene(s, "a")
+		h.Heed()
+		h.Focus(s, "next")
+		h.quiet()
+		want(t, "said", h.said(), "Continue, button")
+	})
+}
+
 func TestPrivateWordsAreForHeadphones(t *testing.T) {
 	on(t, func(h *house) {
 		h.Focus(choosing(), "fin")

@@ -110,8 +110,11 @@ func (p *pen) tile(n *scene.Node, r Rect) {
 }
 
 // datumAir is the air above and below a row of a card: less where the words need
-// the room.
-var datumAir = [scene.TextSizes]theme.MM{7.2, 7.2, 5.6, 4.6}
+// the room, and where that saves a page.
+var (
+	datumAir = [scene.TextSizes]theme.MM{7.2, 7.2, 5.6, 4.6}
+	snugAir  = [scene.TextSizes]theme.MM{5, 5, 4.6, 4.6}
+)
 
 // datum is a row of a card: the label above, the value larger, its source below,
 // and, where it can be changed, the way to do so. One that stands alone in its
@@ -122,6 +125,9 @@ func (p *pen) datum(n *scene.Node, w float32, alone bool) block {
 		af = p.face(theme.Title)
 	}
 	pad, air := p.mm(theme.CardPad), p.mm(datumAir[p.view.TextSize])
+	if p.snug {
+		air = p.mm(snugAir[p.view.TextSize])
+	}
 	inner := w - 2*pad
 	does := n.Does.String()
 	icon, edge := lf.cap*1.7, p.mm(5)

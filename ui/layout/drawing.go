@@ -98,6 +98,7 @@ type pen struct {
 	Panel
 	view scene.View
 	pal  theme.Palette
+	snug bool // the rows of a card stand closer
 }
 
 func (p *pen) mm(v theme.MM) float32 { return float32(v) * p.PxPerMM }

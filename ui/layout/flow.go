@@ -45,11 +45,20 @@ func (p *pen) flow(room Rect, pages [][]block) float32 {
 	return at
 }
 
-// divide makes the pages of the body.
+// divide makes the pages of the body. The rows of a card stand closer where that
+// saves a page.
 func (p *pen) divide(room Rect) [][]block {
 	foot := p.mm(4)
 	first, later := p.headerHeight(room.W, 0), p.headerHeight(room.W, 1)
-	return paginate(p.blocks(room.W), room.H-first-foot, room.H-later-foot)
+	set := func(snug bool) [][]block {
+		p.snug = snug
+		return paginate(p.blocks(room.W), room.H-first-foot, room.H-later-foot)
+	}
+	pages := set(false)
+	if closer := set(true); len(closer) < len(pages) {
+		return closer
+	}
+	return pages
 }
 
 // run draws a run of joined blocks (the rows of one card) or a single block, and
@@ -189,6 +198,9 @@ func (p *pen) single(n *scene.Node, w float32) (block, bool) {
 	case scene.Heading:
 		return p.text(n, w, theme.Label, 8, true), true
 	case scene.Text:
+		if p.view.Scene.Kind == scene.Problem { // what to do now
+			return p.text(n, w, theme.Answer, 7, false), true
+		}
 		return p.text(n, w, theme.Body, 4, false), true
 	case scene.Note:
 		return p.note(n, w), true

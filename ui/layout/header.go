@@ -1,6 +1,8 @@
 package layout
 
 import (
+	"strings"
+
 	"kosk/device/scene"
 	"kosk/ui/theme"
 )
@@ -15,14 +17,14 @@ const medal theme.MM = 6
 type heading struct {
 	node  *scene.Node
 	style theme.Style
-	air   theme.MM // above it
+	air   theme.MM // above it: the rings of the focus have their place in it
 }
 
 // headings are the service, the title and the lead; after the first page the
 // title alone, so that what is on the page has the room.
 func (p *pen) headings(page int) []heading {
 	sc := &p.view.Scene
-	parts := []heading{{sc.Role(scene.Eyebrow), theme.Label, 0}, {sc.Role(scene.Title), theme.Title, 1}, {sc.Role(scene.Lead), theme.Lead, 2}}
+	parts := []heading{{sc.Role(scene.Eyebrow), theme.Label, 0}, {sc.Role(scene.Title), theme.Title, 2.5}, {sc.Role(scene.Lead), theme.Lead, 2.5}}
 	if page > 0 {
 		parts = parts[1:2]
 	}
@@ -44,7 +46,8 @@ func (p *pen) headerHeight(w float32, page int) float32 {
 	h := 2 * p.mm(headerAir)
 	for _, part := range p.headings(page) {
 		f := p.face(part.style)
-		h += p.mm(part.air) + p.paraHeight(w-p.medal(part, f), part.node.Name.String(), f)
+		inner := w - p.medal(part, f)
+		h += p.mm(part.air) + p.paraHeight(inner, p.divided(part, inner, f), f)
 	}
 	return h
 }
@@ -62,7 +65,7 @@ func (p *pen) header(room Rect) float32 {
 		}
 		y += p.mm(part.air)
 		indent := p.medal(part, f)
-		h := p.para(room.X+indent, y, room.W-indent, part.node.Name.String(), f, c, p.pal.Paper)
+		h := p.para(room.X+indent, y, room.W-indent, p.divided(part, room.W-indent, f), f, c, p.pal.Paper)
 		if indent > 0 {
 			s := indent - p.mm(medal)
 			ring := Rect{room.X, y + (f.line-s)/2, s, s}
@@ -81,4 +84,17 @@ func (p *pen) medal(part heading, f face) float32 {
 		return 0
 	}
 	return f.cap*1.5 + p.mm(medal)
+}
+
+// divided is the words of a heading. A service and its agency that need more lines
+// than one have lines of their own, where that costs none.
+func (p *pen) divided(part heading, w float32, f face) string {
+	s := part.node.Name.String()
+	if part.style != theme.Label || p.width(s, f) <= w {
+		return s
+	}
+	if own := strings.Replace(s, " · ", "\n", 1); len(p.wrap(own, w, f)) <= len(p.wrap(s, w, f)) {
+		return own
+	}
+	return s
 }

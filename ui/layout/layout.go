@@ -84,8 +84,15 @@ func (p *pen) ring() {
 		}
 		in, out := p.mm(theme.FocusInner), p.mm(theme.FocusOuter)
 		r := t.Rect
-		if !t.Touch {
-			r = r.Grow(p.mm(1.2))
+		switch t.Role {
+		case scene.Eyebrow, scene.Title, scene.Lead, scene.Heading, scene.Text: // lines stand close above each other
+			d := p.mm(0.3)
+			r = Rect{r.X - 4*d, r.Y + d, r.W + 8*d, r.H - 2*d}
+		case scene.Field: // its label does
+		default:
+			if !t.Touch {
+				r = r.Grow(p.mm(1.2))
+			}
 		}
 		p.add(Element{Shape: Box, Rect: r.Grow(in), Stroke: p.pal.FocusIn, Width: in, Radius: t.Radius + in})
 		p.add(Element{Shape: Box, Rect: r.Grow(in + out), Stroke: p.pal.Focus, Width: out, Radius: t.Radius + in + out})

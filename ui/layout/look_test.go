@@ -40,6 +40,46 @@ func TestRatio(t *testing.T) {
 	}
 }
 
+// TestTheRingCoversNoWords: WCAG 2.4.11. Wherever the focus rests, its two rings lie
+// on no letter; of a line, the letters reach from the dots above the capitals to the
+// descenders.
+func TestTheRingCoversNoWords(t *testing.T) {
+	seen := map[scene.Role]bool{}
+	every(t, func(p *page) error {
+		if p.view.Contrast != scene.ContrastDefault { // places are the same in all
+			return nil
+		}
+		for _, target := range p.Targets {
+			n := p.view.Scene.Find(target.ID)
+			if n == nil || n.Role == scene.Tool || n.Role == scene.Key || !n.Focusable(true) {
+				continue
+			}
+			v := p.view
+			v.Ring, v.Focus = true, target.ID
+			d := layout.Lay(v, p.panel)
+			rings := d.Elements[len(d.Elements)-2:]
+			if d.Page != p.Page || rings[0].Stroke == (color.NRGBA{}) {
+				continue
+			}
+			seen[n.Role] = true
+			in := rings[0].Rect.Grow(-rings[0].Width)
+			for _, e := range words(d) {
+				middle, up, down := e.Rect.Y+e.Rect.H/2, e.Px*(theme.CapHeight/2+0.2), e.Px*(theme.CapHeight/2+0.24)
+				ink := layout.Rect{X: e.Rect.X, Y: middle - up, W: e.Rect.W, H: up + down}
+				if ink.Grow(-0.5).Overlaps(rings[1].Rect) && !inside(ink, in.Grow(1)) {
+					return fmt.Errorf("the ring of %s lies on %q", n.ID, e.Text)
+				}
+			}
+		}
+		return nil
+	})
+	for _, r := range []scene.Role{scene.Eyebrow, scene.Title, scene.Lead, scene.Field, scene.Choice, scene.Datum, scene.Next} {
+		if !seen[r] {
+			t.Errorf("no ring round a %v was seen", r)
+		}
+	}
+}
+
 // TestWordsStandOut: VVSG 2.0, 7.1-C and 7.1-D.
 func TestWordsStandOut(t *testing.T) {
 	least := [scene.Contrasts]float64{10, 20.9, 20.9}

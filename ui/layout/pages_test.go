@@ -220,7 +220,8 @@ func shown(n *scene.Node) []text.Words {
 	return []text.Words{n.Name}
 }
 
-func bare(s string) string { return strings.Join(strings.Fields(s), "") }
+// bare are words without what a line's end may take the place of.
+func bare(s string) string { return strings.Join(strings.Fields(strings.ReplaceAll(s, "·", " ")), "") }
 
 func TestNothingIsCut(t *testing.T) {
 	breaches := 0
@@ -511,4 +512,59 @@ func TestTheCodeIsWhereTheVoiceSays(t *testing.T) {
 	if seen == 0 {
 		t.Error("no scene has such a code")
 	}
+}
+
+// TestNoLineEndsWithOneLetter: a Russian preposition stands with its word.
+func TestNoLineEndsWithOneLetter(t *testing.T) {
+	every(t, func(p *page) error {
+		if p.view.Scene.Lang != text.Ru {
+			return nil
+		}
+		for _, e := range words(p.Drawing) {
+			for _, end := range []string{" с", " в", " к", " о", " у", " и"} {
+				if strings.HasSuffix(e.Text, end) && e.Text != "Работает с" { // a label as it is
+					return fmt.Errorf("%q ends with one letter", e.Text)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// TestAServiceAndItsAgencyStandInLinesOfTheirOwn where one line can't hold both.
+func TestAServiceAndItsAgencyStandInLinesOfTheirOwn(t *testing.T) {
+	seen := 0
+	every(t, func(p *page) error {
+		n := p.view.Scene.Role(scene.Eyebrow)
+		if n == nil || p.view.TextSize != scene.TextNormal || p.view.Contrast != scene.ContrastDefault || p.Page > 0 {
+			return nil
+		}
+		service, agency, _ := strings.Cut(n.Name.String(), " · ")
+		for _, e := range words(p.Drawing) {
+			switch e.Text {
+			case service, agency:
+				seen++
+			case n.Name.String():
+			default:
+				if strings.Contains(e.Text, " · ") {
+					return fmt.Errorf("%q has a part of both", e.Text)
+				}
+			}
+		}
+		return nil
+	})
+	if seen < 10 {
+		t.Errorf("seen %d times only", seen)
+	}
+}
+
+// TestARowIsNotLeftAlone: what closer rows bring on one page isn't torn apart.
+func TestARowIsNotLeftAlone(t *testing.T) {
+	views(func(name string, v scene.View) {
+		if v.Scene.ID == "result" && v.TextSize == scene.TextNormal && v.Contrast == scene.ContrastDefault && v.Scene.Role(scene.Code) == nil {
+			if all := pages(name, v, house); len(all) > 1 {
+				t.Errorf("%s: %d pages", name, len(all))
+			}
+		}
+	})
 }

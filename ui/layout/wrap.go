@@ -1,14 +1,19 @@
 package layout
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // wrap breaks text at spaces into lines of at most w pixels. A word that is
 // wider than a line is broken where it must be: nothing is cut. A last line
-// that would hold next to nothing is filled from those above it.
+// that would hold next to nothing is filled from those above it; a word of one
+// letter doesn't end a line.
 func (p *pen) wrap(s string, w float32, f face) []string {
 	var lines []string
 	for _, para := range strings.Split(s, "\n") {
-		words := strings.Fields(para)
+		words := p.bound(strings.Fields(para), w, f)
 		set := p.greedy(words, w, f)
 		if n := len(set); n > 1 && p.width(set[n-1], f) < w*orphan {
 			set = p.balanced(words, w, f, n)
@@ -20,6 +25,22 @@ func (p *pen) wrap(s string, w float32, f face) []string {
 
 // orphan is the share of a line below which a last line looks forgotten.
 const orphan = 0.3
+
+// bound ties words of one letter (in Russian: в, к, с) to the next.
+func (p *pen) bound(words []string, w float32, f face) []string {
+	var all []string
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		if r, n := utf8.DecodeRuneInString(word); n == len(word) && unicode.IsLower(r) && i+1 < len(words) {
+			if tied := word + " " + words[i+1]; p.width(tied, f) <= w {
+				word = tied
+				i++
+			}
+		}
+		all = append(all, word)
+	}
+	return all
+}
 
 // balanced sets words into n lines, in the narrowest column that holds them.
 func (p *pen) balanced(words []string, w float32, f face, n int) []string {

@@ -56,6 +56,7 @@ func Draw(slip printer.Slip) ([]byte, error) {
 	d.pdf.SetInfo(gopdf.PdfInfo{Title: slip.ID, Subject: codeOf(slip), Producer: "Köşk"})
 	d.try(d.pdf.AddTTFFontData(regular, dejavusans.TTF))
 	d.try(d.pdf.AddTTFFontData(bold, dejavusansbold.TTF))
+	d.whole()
 	d.page()
 	if slip.Copy {
 		d.bar(copyMark)
@@ -153,6 +154,22 @@ func (d *drawing) next(lines []printer.Line) int {
 		d.pair(bodyFont, l)
 	}
 	return 1
+}
+
+// parts are the letters of which parts of other letters are made: Ы holds І, which
+// is I, and Ё holds Е, which is E. Of what it writes the library takes only the
+// parts along, not theirs.
+const parts = "EIe"
+
+// whole takes parts into both fonts.
+func (d *drawing) whole() {
+	for _, f := range []font{bodyFont, strongFont} {
+		d.use(f)
+		if d.err == nil {
+			_, err := d.pdf.MeasureTextWidth(parts)
+			d.try(err)
+		}
+	}
 }
 
 func (d *drawing) use(f font) {
