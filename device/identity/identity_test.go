@@ -40,13 +40,19 @@ func TestHolderCannotBeLoggedOrPrinted(t *testing.T) {
 		"value": h, "pointer": &h, "slice": []identity.Holder{h}, "map": map[string]identity.Holder{"k": h},
 		"struct": visit{h, &h, h, h.Evidence}, "error": fmt.Errorf("visit: %v", h), "chip": h.Evidence, "chip value": *h.Evidence,
 	}
+	untimed := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey { // whose fractions may look like a year
+			return slog.Attr{}
+		}
+		return a
+	}}
 	for name, v := range values {
 		var out bytes.Buffer
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
-		slog.New(slog.NewTextHandler(&out, nil)).Info("m", "k", v)
-		slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "k", v)
+		slog.New(slog.NewTextHandler(&out, untimed)).Info("m", "k", v)
+		slog.New(slog.NewJSONHandler(&out, untimed)).Info("m", "k", v)
 		for _, p := range planted {
 			coded := base64.StdEncoding.EncodeToString([]byte(p))
 			if s := out.String(); strings.Contains(s, p) || strings.Contains(s, fmt.Sprintf("%x", p)) || strings.Contains(s, coded) {
