@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 )
 
 // Errors of the directory. Compare with errors.Is.

@@ -25,7 +25,7 @@ import (
 	"strings"
 	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 )
 
 // Errors of the registry. Compare with errors.Is.

@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"kosk/cmd/bus/keep"
 	"kosk/device/identity"
+	"kosk/device/keep"
 )
 
 // ErrNoTrust says that the bus has no trust bundle, and so checks no card.
