@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 
+	"kosk/device/seal/sealtest"
 	"kosk/drivers/keystore"
 	keyfile "kosk/drivers/keystore/file"
 	"kosk/drivers/keystore/tpm"
@@ -126,7 +127,7 @@ func TestAGuardedStation(t *testing.T) {
 	if err := Save(dir, s); err != nil {
 		t.Fatal(err)
 	}
-	if found := exposes(t, dir, newKey(t)); len(found) > 0 {
+	if found := exposes(t, dir, sealtest.Key(t)); len(found) > 0 {
 		t.Errorf("the folder holds %q", found)
 	}
 	loaded, err := Load(dir)

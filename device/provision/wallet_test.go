@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"kosk/device/seal/sealtest"
 	"kosk/offline/queue/crashtest/volatile"
 )
 
@@ -18,7 +19,7 @@ var errCut = errors.New("power cut")
 
 func newPair(t *testing.T) tls.Certificate {
 	t.Helper()
-	key := newKey(t)
+	key := sealtest.Key(t)
 	return tls.Certificate{Certificate: [][]byte{selfSigned(t, key).Raw}, PrivateKey: key}
 }
 
