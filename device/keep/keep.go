@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -201,34 +202,46 @@ func take(temp string, secret bool) (*os.File, error) {
 	}
 }
 
-// create makes the new file. Root makes it with the rights of the folder's owner.
-func create(temp string) (*os.File, error) {
+// create makes the new file. Root makes it with the rights of the folder's owner,
+// who need not be able to get to the folder.
+func create(temp string) (f *os.File, err error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if os.Geteuid() != 0 {
-		return os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, made)
+		return os.OpenFile(temp, flags, made)
 	}
-	in, name := filepath.Split(temp)
-	dir, err := unix.Open(filepath.Clean(in), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := os.OpenRoot(filepath.Dir(temp))
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: in, Err: err}
+		return nil, err
 	}
-	defer unix.Close(dir) //nolint:errcheck // nothing was written to it
-	var owner unix.Stat_t
-	if err := unix.Fstat(dir, &owner); err != nil {
-		return nil, &fs.PathError{Op: "stat", Path: in, Err: err}
+	defer dir.Close()
+	info, err := dir.Stat(".")
+	if err != nil {
+		return nil, err
 	}
-	fd, done := -1, make(chan error)
+	open := func() error {
+		f, err = dir.OpenFile(filepath.Base(temp), flags, made)
+		return err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 {
+		err = as(int(owner.Uid), int(owner.Gid), open)
+	} else {
+		err = open()
+	}
+	return f, err
+}
+
+// as does something with a user's rights to files.
+func as(uid, gid int, do func() error) error {
+	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and not unlocked: the thread, which is the owner's now, ends with this
-		err := become(int(owner.Uid), int(owner.Gid))
+		err := become(uid, gid)
 		if err == nil {
-			fd, err = unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, uint32(made))
+			err = do()
 		}
 		done <- err
 	}()
-	if err := <-done; err != nil {
-		return nil, &fs.PathError{Op: "open", Path: temp, Err: err}
-	}
-	return os.NewFile(uintptr(fd), temp), nil
+	return <-done
 }
 
 // become gives this thread the rights to files of a user. The kernel doesn't say
