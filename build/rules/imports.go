@@ -116,7 +116,7 @@ var dwellings = []home{
 
 	{"github.com/BurntSushi/toml", []string{"device/catalogue", "device/config", "device/text", "drivers/printer/escpos"}, nil},
 	{"golang.org/x/text", []string{"device/text", "drivers/printer"}, []string{"device", "drivers"}},
-	{"golang.org/x/sys", []string{"cmd/bus", "cmd/kioskctl", "drivers", "offline/queue"}, nil},
+	{"golang.org/x/sys", []string{"cmd/bus", "cmd/kioskctl", "device/keep", "drivers", "offline/queue"}, nil},
 	{"github.com/alecthomas/kong", []string{"cmd"}, nil},
 	{"github.com/jezek/xgb", []string{"cmd/kiosksim"}, nil}, // hands at the X server
 

@@ -13,12 +13,12 @@ import (
 	"os"
 
 	"kosk/cmd/bus/agency"
-	"kosk/cmd/bus/keep"
 	"kosk/cmd/bus/ledger"
 	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/msglog"
 	"kosk/cmd/bus/registry"
 	"kosk/cmd/bus/server"
+	"kosk/device/keep"
 )
 
 type serveCommand struct {
@@ -181,7 +181,7 @@ func (c serveCommand) tellPort(l net.Listener) error {
 	if err != nil {
 		return fmt.Errorf("port file: %w", err)
 	}
-	if err := keep.Passing(c.PortFile, []byte(port+"\n"), 0o644); err != nil {
+	if err := keep.Public(c.PortFile, []byte(port+"\n")); err != nil {
 		return fmt.Errorf("port file: %w", err)
 	}
 	return nil

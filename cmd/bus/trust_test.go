@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"kosk/device/identity"
+	"kosk/device/seal/sealtest"
 	"kosk/drivers/card/vcard"
 )
 
@@ -24,10 +23,7 @@ func TestTrustIsTakenOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sealtest.Key(t)
 	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		t.Fatal(err)
@@ -56,10 +52,7 @@ func TestTrustIsTakenOver(t *testing.T) {
 	if err := set(bundle(1, key)); !errors.Is(err, identity.ErrRollback) {
 		t.Errorf("an older one: %v", err)
 	}
-	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := sealtest.Key(t)
 	if err := set(bundle(3, other)); !errors.Is(err, identity.ErrUnsigned) {
 		t.Errorf("another operator's: %v", err)
 	}

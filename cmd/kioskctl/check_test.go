@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -25,6 +23,7 @@ import (
 
 	"kosk/device/config"
 	"kosk/device/provision"
+	"kosk/device/seal/sealtest"
 	"kosk/drivers/printer"
 	"kosk/offline"
 	"kosk/offline/queue"
@@ -166,10 +165,7 @@ func TestSkew(t *testing.T) {
 
 func TestCertificateOfTheStation(t *testing.T) {
 	begin, end := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sealtest.Key(t)
 	model := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "KIOSK-001"}, NotBefore: begin, NotAfter: end}
 	der, err := x509.CreateCertificate(rand.Reader, model, model, key.Public(), key)
 	if err != nil {

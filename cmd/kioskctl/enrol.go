@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"filippo.io/age"
@@ -74,9 +73,6 @@ func (c enrolCommand) Run(ctx context.Context, out io.Writer) error {
 	if err := provision.Save(state.Dir, station); err != nil {
 		return fmt.Errorf("%w; the code is used now: get a new one", explain(err))
 	}
-	if err := leaveToOwner(state.Dir); err != nil {
-		return err
-	}
 	leaf, err := x509.ParseCertificate(station.Certificate.Certificate[0])
 	if err != nil {
 		return err
@@ -113,19 +109,6 @@ func (c enrolCommand) room(dir string) error {
 	}
 	_, err = f.Write(make([]byte, stationSize))
 	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
-}
-
-// leaveToOwner lets the kiosk's own user, whose the folder is, read what root has
-// put there.
-func leaveToOwner(dir string) error {
-	var folder unix.Stat_t
-	if err := unix.Stat(dir, &folder); err != nil {
-		return err
-	}
-	if os.Geteuid() != 0 || folder.Uid == 0 {
-		return nil
-	}
-	return os.Lchown(filepath.Join(dir, provision.File), int(folder.Uid), int(folder.Gid))
 }
 
 // newKey makes the station's key where the configuration wants it to be. It can

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"kosk/device/identity"
+	"kosk/device/seal/sealtest"
 	"kosk/drivers/card/icao"
 	"kosk/drivers/card/vcard"
 )
@@ -39,10 +39,7 @@ func newLand(t *testing.T) land {
 		}
 		return b
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sealtest.Key(t)
 	now := time.Now()
 	root := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{Country: []string{"AZ"}, CommonName: "csca"}, SubjectKeyId: []byte{1},
@@ -181,10 +178,7 @@ func TestBuiltBundleHoldsPersonsAndProviders(t *testing.T) {
 // newProvider is a certificate that is no authority's.
 func newProvider(t *testing.T) []byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sealtest.Key(t)
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Provider", Country: []string{"AZ"}},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,

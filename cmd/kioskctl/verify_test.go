@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -23,6 +21,7 @@ import (
 	"kosk/device/receipt"
 	"kosk/device/request"
 	"kosk/device/seal"
+	"kosk/device/seal/sealtest"
 	"kosk/drivers/printer/document"
 )
 
@@ -35,10 +34,7 @@ type issuer struct {
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sealtest.Key(t)
 	return &issuer{t, t.TempDir(), key}
 }
 

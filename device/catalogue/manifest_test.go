@@ -3,8 +3,6 @@ package catalogue
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -16,16 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"kosk/device/seal"
+	"kosk/device/seal/sealtest"
 )
-
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
 
 // published is a catalogue as a bus seals it under a version.
 func published(t testing.TB, doc string, version uint64, key *ecdsa.PrivateKey) (*Manifest, []byte) {
@@ -48,7 +38,7 @@ func published(t testing.TB, doc string, version uint64, key *ecdsa.PrivateKey) 
 
 // What travels is what was there: nothing of a service is lost on the way.
 func TestTheShippedCatalogueTravelsWhole(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	_, b := published(t, data, 7, key)
 	m, err := OpenManifest(b, &key.PublicKey)
 	if err != nil {
@@ -68,9 +58,9 @@ func TestTheShippedCatalogueTravelsWhole(t *testing.T) {
 }
 
 func TestOnlyWhatTheKeySealedIsAManifest(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	m, b := published(t, good+ways, 1, key)
-	if _, err := OpenManifest(b, &newKey(t).PublicKey); !errors.Is(err, seal.ErrSeal) {
+	if _, err := OpenManifest(b, &sealtest.Key(t).PublicKey); !errors.Is(err, seal.ErrSeal) {
 		t.Errorf("a stranger's: %v", err)
 	}
 	for i := range b {
@@ -107,7 +97,7 @@ func TestOnlyWhatTheKeySealedIsAManifest(t *testing.T) {
 // A program that doesn't understand something says so, and takes nothing of it;
 // a key more is no reason.
 func TestWhatANewerProgramPublishes(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	for _, tt := range []struct {
 		what   string
 		change func(*Manifest)
@@ -168,7 +158,7 @@ func TestVersionsHaveAnOrder(t *testing.T) {
 
 // Whatever was changed, the delta leads to the very bytes that were sealed.
 func TestDeltasLeadToWhatWasSealed(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	draw := func(t *rapid.T, name string) []Item {
 		all := []Item{}
 		for _, id := range rapid.SliceOfNDistinct(rapid.IntRange(0, 9), 0, 6, rapid.ID).Draw(t, name) {
@@ -211,7 +201,7 @@ func TestDeltasLeadToWhatWasSealed(t *testing.T) {
 }
 
 func TestDeltasThatLeadNowhere(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	from, _ := published(t, good+ways, 3, key)
 	to, whole := published(t, strings.Replace(good, `en = "S"`, `en = "Z"`, 1)+ways, 4, key)
 	for what, spoil := range map[string]func(*Delta){
@@ -251,7 +241,7 @@ func TestDeltasThatLeadNowhere(t *testing.T) {
 // Whatever a bus seals: nothing that isn't whole is offered, and a delta leads to
 // items that are there, each once.
 func FuzzManifest(f *testing.F) {
-	key := newKey(f)
+	key := sealtest.Key(f)
 	base, _ := published(f, good+ways, 1, key)
 	to, sealedTo := published(f, strings.Replace(good, `en = "S"`, `en = "Z"`, 1)+ways, 2, key)
 	d, err := Between(base, to, sealedTo)

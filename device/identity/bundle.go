@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"kosk/device/keep"
 	"kosk/drivers/card/icao"
 )
 
@@ -154,7 +154,37 @@ func LoadBundle(path string, key *ecdsa.PublicKey) (*Anchors, error) {
 }
 
 func loadBundle(path string, key *ecdsa.PublicKey) (*Anchors, error) {
-	payload, seal, err := readBundle(path)
+	data, err := readBundle(path)
+	if err != nil {
+		return nil, err
+	}
+	a, err := openBundle(data, key)
+	if err != nil || key == nil {
+		return a, err
+	}
+	accepted, err := acceptedVersion(path)
+	if err != nil {
+		return nil, err
+	}
+	if a.Version < accepted {
+		return nil, fmt.Errorf("%w: %w: version %d after %d", ErrBundle, ErrRollback, a.Version, accepted)
+	}
+	return a, nil
+}
+
+// OpenBundle judges a trust bundle that is in no file yet, as one from the line. It
+// doesn't know what was accepted before: its caller holds the version against the
+// one in use. Errors: ErrBundle, with ErrUnsigned in it where that is the reason.
+func OpenBundle(data []byte, key *ecdsa.PublicKey) (*Anchors, error) {
+	a, err := openBundle(data, key)
+	if err != nil {
+		return nil, fmt.Errorf("open trust bundle: %w", err)
+	}
+	return a, nil
+}
+
+func openBundle(data []byte, key *ecdsa.PublicKey) (*Anchors, error) {
+	payload, seal, err := takeApart(data)
 	if err != nil {
 		return nil, err
 	}
@@ -168,15 +198,6 @@ func loadBundle(path string, key *ecdsa.PublicKey) (*Anchors, error) {
 	if key == nil && !b.Development {
 		return nil, fmt.Errorf("%w: %w, and not for development", ErrBundle, ErrUnsigned)
 	}
-	if key != nil {
-		accepted, err := acceptedVersion(path)
-		if err != nil {
-			return nil, err
-		}
-		if b.Version < accepted {
-			return nil, fmt.Errorf("%w: %w: version %d after %d", ErrBundle, ErrRollback, b.Version, accepted)
-		}
-	}
 	return NewAnchors(b)
 }
 
@@ -189,7 +210,7 @@ func AcceptBundle(path string, key *ecdsa.PublicKey) (*Anchors, error) {
 	}
 	accepted, err := acceptedVersion(path)
 	if err == nil && a.Version > accepted {
-		err = replace(memory(path), []byte(strconv.Itoa(a.Version)+"\n"))
+		err = keep.Public(memory(path), []byte(strconv.Itoa(a.Version)+"\n"))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("accept trust bundle: %w", err)
@@ -221,27 +242,33 @@ func acceptedVersion(path string) (int, error) {
 // it claims a signature. It checks neither signature nor version: nobody's card
 // may be believed on its word.
 func InspectBundle(path string) (b Bundle, signed bool, err error) {
-	payload, seal, err := readBundle(path)
+	data, err := readBundle(path)
+	var payload []byte
+	var s seal
+	if err == nil {
+		payload, s, err = takeApart(data)
+	}
 	if err == nil {
 		b, err = decode(payload)
 	}
 	if err != nil {
 		return Bundle{}, false, fmt.Errorf("inspect trust bundle: %s: %w", path, err)
 	}
-	return b, seal.signature != nil, nil
+	return b, s.signature != nil, nil
 }
 
-// readBundle reads a file that is a bundle, or a signed one.
-func readBundle(path string) (payload []byte, s seal, err error) {
+// readBundle reads a file that may be a bundle, or a signed one.
+func readBundle(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, seal{}, err
+		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxBundle+1))
-	if err != nil {
-		return nil, seal{}, err
-	}
+	return io.ReadAll(io.LimitReader(f, maxBundle+1)) // takeApart says that it is too long
+}
+
+// takeApart gives the bundle and its seal, which may be none.
+func takeApart(data []byte) (payload []byte, s seal, err error) {
 	if len(data) > maxBundle {
 		return nil, seal{}, fmt.Errorf("%w: over %d bytes", ErrBundle, maxBundle)
 	}
@@ -271,7 +298,7 @@ func WriteBundle(path string, b Bundle) error {
 	}
 	data, err := encode(b)
 	if err == nil {
-		err = replace(path, data)
+		err = keep.Public(path, data)
 	}
 	if err != nil {
 		return fmt.Errorf("write trust bundle: %w", err)
@@ -286,7 +313,7 @@ func WriteSignedBundle(path string, b Bundle, key *ecdsa.PrivateKey) error {
 		data, err = sealed(data, key)
 	}
 	if err == nil {
-		err = replace(path, data)
+		err = keep.Public(path, data)
 	}
 	if err != nil {
 		return fmt.Errorf("write signed trust bundle: %w", err)
@@ -301,22 +328,4 @@ func encode(b Bundle) ([]byte, error) {
 	}
 	data, err := json.MarshalIndent(b, "", "  ")
 	return append(data, '\n'), err
-}
-
-func replace(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the first error is the one to tell
-		}
-	}()
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -14,16 +14,8 @@ import (
 	"time"
 
 	"kosk/device/identity"
+	"kosk/device/seal/sealtest"
 )
-
-func newTrustKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
 
 // bundleOf is a small bundle that can be signed.
 func bundleOf(t *testing.T, version int, development bool) identity.Bundle {
@@ -42,7 +34,7 @@ func writeSigned(t *testing.T, path string, b identity.Bundle, key *ecdsa.Privat
 }
 
 func TestSignedBundleIsTakenByItsKeyOnly(t *testing.T) {
-	key, other := newTrustKey(t), newTrustKey(t)
+	key, other := sealtest.Key(t), sealtest.Key(t)
 	signed, unsigned, plain := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b"), filepath.Join(t.TempDir(), "c")
 	writeSigned(t, signed, bundleOf(t, 7, false), key)
 	if err := identity.WriteBundle(unsigned, bundleOf(t, 7, true)); err != nil {
@@ -82,7 +74,7 @@ func TestSignedBundleIsTakenByItsKeyOnly(t *testing.T) {
 
 // No byte of the file is free, not even the spaces: other characters are no JSON.
 func TestFlippedByteSpoilsTheSignedBundle(t *testing.T) {
-	key, path := newTrustKey(t), filepath.Join(t.TempDir(), "trust.json")
+	key, path := sealtest.Key(t), filepath.Join(t.TempDir(), "trust.json")
 	writeSigned(t, path, bundleOf(t, 7, false), key)
 	good, err := os.ReadFile(path)
 	if err != nil {
@@ -101,7 +93,7 @@ func TestFlippedByteSpoilsTheSignedBundle(t *testing.T) {
 }
 
 func TestRollBackIsRefused(t *testing.T) {
-	key, path := newTrustKey(t), filepath.Join(t.TempDir(), "trust.json")
+	key, path := sealtest.Key(t), filepath.Join(t.TempDir(), "trust.json")
 	for _, step := range []struct {
 		version int
 		accept  bool
@@ -153,7 +145,7 @@ func TestTrustKeyIsOneOfP256(t *testing.T) {
 		}
 		return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	}
-	good := newTrustKey(t)
+	good := sealtest.Key(t)
 	long, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -184,10 +176,7 @@ func TestTrustKeyIsOneOfP256(t *testing.T) {
 }
 
 func FuzzBundle(f *testing.F) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		f.Fatal(err)
-	}
+	key := sealtest.Key(f)
 	path := filepath.Join(f.TempDir(), "trust.json")
 	f.Add([]byte(`{"version":1,"issued":"2026-11-01T08:00:00Z","development":true,"anchors":["MA=="]}`))
 	f.Add([]byte(`{"payload":"e30","protected":"e30","signature":"e30"}`))

@@ -18,6 +18,7 @@ import (
 
 	"kosk/device/identity"
 	"kosk/device/identity/identitytest"
+	"kosk/device/seal/sealtest"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/signer"
 	"kosk/offline"
@@ -114,10 +115,7 @@ func TestTheCardProves(t *testing.T) {
 
 // A card whose certificate isn't believed gets no PIN.
 func TestNoPINForACardThatIsNotBelieved(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sealtest.Key(t)
 	for name, c := range map[string]struct {
 		issue func(p *persons) ([]byte, error)
 		want  error
@@ -148,9 +146,11 @@ func TestNoPINForACardThatIsNotBelieved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPersons(t)
-			if p.keys.Certs[signer.Authentication], err = c.issue(p); err != nil {
+			cert, err := c.issue(p)
+			if err != nil {
 				t.Fatal(err)
 			}
+			p.keys.Certs[signer.Authentication] = cert
 			if _, err := p.token().Prove(t.Context(), claim(identity.Login), pin("0000"), nil); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
@@ -206,10 +206,7 @@ func (b *bus) Lookup(_ context.Context, service string, question any) (json.RawM
 // signed is what a phone makes of a statement.
 func (p *persons) signed(t *testing.T, statement []byte, number string, usage x509.KeyUsage) identity.ApprovalAnswer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sealtest.Key(t)
 	cert, err := p.authority.Issue(&key.PublicKey, "MƏMMƏDOVA", "AYGÜN", number, usage, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kosk/device/identity"
+	"kosk/device/seal/sealtest"
 	"kosk/drivers/card"
 	"kosk/drivers/card/cardtest"
 	"kosk/drivers/card/icao"
@@ -45,7 +46,7 @@ func newCSCA(t *testing.T, change ...func(root, signer *x509.Certificate)) csca 
 		}
 		return c
 	}
-	a := csca{rootKey: newTrustKey(t), signerKey: newTrustKey(t)}
+	a := csca{rootKey: sealtest.Key(t), signerKey: sealtest.Key(t)}
 	root, signer := template(rootSerial, "csca", true), template(signerSerial, "signer", false)
 	for _, f := range change {
 		f(root, signer)

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
+	"kosk/device/keep"
 	"kosk/drivers/keystore"
 )
 
@@ -154,5 +156,5 @@ func (w *Wallet) move(keeper keystore.Keeper, s *Station, name string) (*Station
 	if err != nil {
 		return nil, err
 	}
-	return moved, replace(w.dir, name, b, w.before)
+	return moved, keep.Key(filepath.Join(w.dir, name), b)
 }

@@ -18,12 +18,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"kosk/device/seal/sealtest"
 	"kosk/drivers/keystore"
 	keyfile "kosk/drivers/keystore/file"
 	"kosk/drivers/keystore/tpm"
 	"kosk/drivers/keystore/tpm/swtpm"
+	"kosk/offline/queue/crashtest/volatile"
 )
 
 // bound is a PCR that tests may change, and keys are bound to.
@@ -124,7 +127,7 @@ func TestAGuardedStation(t *testing.T) {
 	if err := Save(dir, s); err != nil {
 		t.Fatal(err)
 	}
-	if found := exposes(t, dir, newKey(t)); len(found) > 0 {
+	if found := exposes(t, dir, sealtest.Key(t)); len(found) > 0 {
 		t.Errorf("the folder holds %q", found)
 	}
 	loaded, err := Load(dir)
@@ -235,52 +238,72 @@ func plainFolder(t *testing.T) (dir string, current, next *ecdsa.PrivateKey) {
 	return dir, s.Key.(*ecdsa.PrivateKey), pair.PrivateKey.(*ecdsa.PrivateKey)
 }
 
-// After a cut at any step of the move, both pairs work, and the move that is done
+// After a cut at any change of the move, both pairs work, and the move that is done
 // again leaves no private key in the folder.
 func TestACutAtAnyStepOfTheMoveLosesNoKey(t *testing.T) {
 	store := openTPM(t, swtpm.Start(t))
-	cuts := 0
-	for at := 0; ; at++ {
-		dir, current, next := plainFolder(t)
-		w := unlocked(t, dir, store)
-		step, name := 0, ""
-		w.before = func(what string) error {
-			if step++; step > at {
-				name = what
-				return errCut
-			}
-			return nil
+	dir, current, next := plainFolder(t)
+	works := func(t *testing.T, w *Wallet) {
+		t.Helper()
+		now, then, err := w.Pairs()
+		if err != nil || !speaks(t, now) || !current.PublicKey.Equal(now.PrivateKey.(crypto.Signer).Public()) {
+			t.Fatalf("the current pair: %v", err)
 		}
-		moved := w.Move()
-		for when, w := range map[string]*Wallet{"without a start": w, "after a start": unlocked(t, dir, store)} {
-			now, then, err := w.Pairs()
-			if err != nil || !speaks(t, now) || !current.PublicKey.Equal(now.PrivateKey.(crypto.Signer).Public()) {
-				t.Fatalf("cut %d before %s, %s: the current pair: %v", at, name, when, err)
-			}
-			if len(then.Certificate) == 0 || !speaks(t, then) || !next.PublicKey.Equal(then.PrivateKey.(crypto.Signer).Public()) {
-				t.Fatalf("cut %d before %s, %s: the next pair is lost", at, name, when)
-			}
+		if len(then.Certificate) == 0 || !speaks(t, then) || !next.PublicKey.Equal(then.PrivateKey.(crypto.Signer).Public()) {
+			t.Fatal("the next pair is lost")
 		}
-		again := unlocked(t, dir, store)
-		if err := again.Move(); err != nil {
-			t.Fatalf("cut %d before %s: again: %v", at, name, err)
-		}
-		if found := exposes(t, dir, current, next); len(found) > 0 || again.Station().Guard() != Moved {
-			t.Errorf("cut %d before %s: left %q, guard %v", at, name, found, again.Station().Guard())
-		}
-		if err := again.Promote(); err != nil || !speaks(t, again.Station().Certificate) || !next.PublicKey.Equal(again.Public()) {
-			t.Errorf("cut %d before %s: promoted: %v", at, name, err)
-		}
-		if moved == nil {
-			break
-		}
-		if !errors.Is(moved, errCut) {
-			t.Fatalf("cut %d: %v", at, moved)
-		}
-		cuts++
 	}
-	if cuts != 10 { // five for each of the two files
+	cuts := volatile.EachCut(t, content(t, dir), func(dir string) error {
+		w := unlocked(t, dir, store)
+		err := w.Move()
+		if now := w.Station().Certificate; !speaks(t, now) || !current.PublicKey.Equal(now.PrivateKey.(crypto.Signer).Public()) {
+			t.Error("without a start the current pair doesn't work")
+		}
+		return err
+	}, func(t *testing.T, r volatile.Remnant, moved error) {
+		again := unlocked(t, r.Dir, store)
+		works(t, again)
+		if err := again.Move(); err != nil {
+			t.Fatalf("again: %v", err)
+		}
+		if found := exposes(t, r.Dir, current, next); len(found) > 0 || again.Station().Guard() != Moved {
+			t.Errorf("left %q, guard %v", found, again.Station().Guard())
+		}
+		works(t, again)
+		if err := again.Promote(); err != nil || !speaks(t, again.Station().Certificate) || !next.PublicKey.Equal(again.Public()) {
+			t.Errorf("promoted: %v", err)
+		}
+		if moved == nil && !r.Cut && again.Station().Guard() != Moved {
+			t.Error("it was not moved")
+		}
+	})
+	if cuts != 14 { // five for each of the two files, and two to overwrite it
 		t.Errorf("cut %d times", cuts)
+	}
+}
+
+// A move that fails leaves a wallet that works without a start.
+func TestAMoveThatFailsLeavesAWorkingWallet(t *testing.T) {
+	store := openTPM(t, swtpm.Start(t))
+	dir, current, next := plainFolder(t)
+	failures := volatile.EachFailure(t, content(t, dir), syscall.ENOSPC, func(dir string) error {
+		w := unlocked(t, dir, store)
+		err := w.Move()
+		now, then, err2 := w.Pairs()
+		if err2 != nil || !speaks(t, now) || !current.PublicKey.Equal(now.PrivateKey.(crypto.Signer).Public()) {
+			t.Errorf("after %v: the current pair: %v", err, err2)
+		}
+		if len(then.Certificate) == 0 || !speaks(t, then) || !next.PublicKey.Equal(then.PrivateKey.(crypto.Signer).Public()) {
+			t.Errorf("after %v: the next pair is lost", err)
+		}
+		return err
+	}, func(files map[string][]byte, _ error) {
+		if len(files) != 2 {
+			t.Errorf("the folder has %d files", len(files))
+		}
+	})
+	if failures != 14 {
+		t.Errorf("failed %d times", failures)
 	}
 }
 
@@ -311,52 +334,42 @@ func TestTheMoveOverwritesWhatItReplaces(t *testing.T) {
 	}
 }
 
-// A renewal where a TPM guards the keys: the new one is made in it, whatever step
+// A renewal where a TPM guards the keys: the new one is made in it, whatever change
 // the power is cut at.
 func TestARenewalMakesTheKeyInside(t *testing.T) {
 	store := openTPM(t, swtpm.Start(t))
-	cuts := 0
-	for at := 0; ; at++ {
-		dir := t.TempDir()
-		old := newStation(t)
-		if err := Save(dir, old); err != nil {
-			t.Fatal(err)
-		}
-		w := unlocked(t, dir, store)
-		if err := w.Move(); err != nil {
-			t.Fatal(err)
-		}
-		key, err := w.NewKey()
-		if err != nil {
-			t.Fatal(err)
-		}
-		fresh := tls.Certificate{Certificate: [][]byte{selfSigned(t, key).Raw}, PrivateKey: key}
-		step := 0
-		w.before = func(string) error {
-			if step++; step > at {
-				return errCut
-			}
-			return nil
-		}
-		kept := w.Keep(fresh)
-		promoted := kept
-		if kept == nil {
-			promoted = w.Promote()
-		}
-		again := unlocked(t, dir, store)
-		now, next, err := again.Pairs()
-		if err != nil || !speaks(t, now) || kept == nil && len(next.Certificate) == 0 && !key.Public().(*ecdsa.PublicKey).Equal(again.Public()) {
-			t.Fatalf("cut %d: %v", at, err)
-		}
-		if promoted == nil {
-			if again.Station().Guard() != Inside || !key.Public().(*ecdsa.PublicKey).Equal(again.Public()) {
-				t.Errorf("the new key: guard %v", again.Station().Guard())
-			}
-			break
-		}
-		cuts++
+	dir := t.TempDir()
+	if err := Save(dir, newStation(t)); err != nil {
+		t.Fatal(err)
 	}
-	if cuts != 7 {
+	w := unlocked(t, dir, store)
+	if err := w.Move(); err != nil {
+		t.Fatal(err)
+	}
+	key, err := w.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := key.Public().(*ecdsa.PublicKey)
+	fresh := tls.Certificate{Certificate: [][]byte{selfSigned(t, key).Raw}, PrivateKey: key}
+	var kept error
+	cuts := volatile.EachCut(t, content(t, dir), func(dir string) error {
+		w := unlocked(t, dir, store)
+		if kept = w.Keep(fresh); kept != nil {
+			return kept
+		}
+		return w.Promote()
+	}, func(t *testing.T, r volatile.Remnant, promoted error) {
+		again := unlocked(t, r.Dir, store)
+		now, next, err := again.Pairs()
+		if err != nil || !speaks(t, now) || kept == nil && len(next.Certificate) == 0 && !public.Equal(again.Public()) {
+			t.Fatalf("no pair: %v", err)
+		}
+		if promoted == nil && (again.Station().Guard() != Inside || !public.Equal(again.Public())) {
+			t.Errorf("the new key: guard %v", again.Station().Guard())
+		}
+	})
+	if cuts != 9 {
 		t.Errorf("cut %d times", cuts)
 	}
 }

@@ -28,6 +28,8 @@ import (
 	"strings"
 
 	"filippo.io/age"
+
+	"kosk/device/keep"
 )
 
 // File is the name of the file in the kiosk's state folder.
@@ -166,7 +168,7 @@ func Load(dir string) (*Station, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("load station: %w", ErrExposed)
 	}
-	b, err := os.ReadFile(path)
+	b, err := keep.ReadKey(path)
 	if err != nil {
 		return nil, fmt.Errorf("load station: %w", err)
 	}

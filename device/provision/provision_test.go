@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -22,11 +21,13 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"kosk/device/seal/sealtest"
 )
 
 func newStation(t testing.TB) *Station {
 	t.Helper()
-	key := newKey(t)
+	key := sealtest.Key(t)
 	cert := selfSigned(t, key)
 	bus, err := age.GenerateHybridIdentity()
 	if err != nil {
@@ -38,17 +39,8 @@ func newStation(t testing.TB) *Station {
 		Name: "KIOSK-001", Key: key, Certificate: tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key},
 		BusCA: pool, BusCACert: cert, URL: "https://127.0.0.1:7443",
 		Provider:  Provider{Instance: "AZ-TEST", Class: "GOV", Member: "10001", Subsystem: "kiosk"},
-		Recipient: bus.Recipient(), ReceiptKey: &newKey(t).PublicKey, StreamKey: NewStreamKey(),
+		Recipient: bus.Recipient(), ReceiptKey: &sealtest.Key(t).PublicKey, StreamKey: NewStreamKey(),
 	}
-}
-
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }
 
 func selfSigned(t testing.TB, key crypto.Signer) *x509.Certificate {
@@ -154,7 +146,7 @@ func TestWhatCannotBeLoaded(t *testing.T) {
 func TestSaveRefusesHalfAStation(t *testing.T) {
 	for name, change := range map[string]func(*Station){
 		"key":         func(s *Station) { s.Key = nil },
-		"another key": func(s *Station) { s.Key = newKey(t) },
+		"another key": func(s *Station) { s.Key = sealtest.Key(t) },
 		"name":        func(s *Station) { s.Name = "a/b" },
 		"stream key":  func(s *Station) { s.StreamKey = nil },
 		"url":         func(s *Station) { s.URL = "http://bus" },

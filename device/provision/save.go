@@ -6,9 +6,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+
+	"kosk/device/keep"
 )
 
 // Save writes the station into dir, for its owner only. After nil it survives
@@ -22,10 +23,10 @@ func Save(dir string, s *Station) error {
 		return fmt.Errorf("save station: %w", err)
 	}
 	// A pair that was to follow the former one must not follow this one.
-	if err := scrapped(filepath.Join(dir, NextFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := keep.Remove(filepath.Join(dir, NextFile)); err != nil {
 		return fmt.Errorf("save station: %w", err)
 	}
-	if err := replace(dir, File, b, uncut); err != nil {
+	if err := keep.Key(filepath.Join(dir, File), b); err != nil {
 		return fmt.Errorf("save station: %w", err)
 	}
 	return nil
@@ -76,45 +77,4 @@ func (s *Station) paired() error {
 
 func armour(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-}
-
-// replace writes a file beside the old one, syncs it, and renames it over. before
-// is asked at each step; what it refuses is a power cut, which cleans nothing up.
-// What the old one held is overwritten when the new one is safe.
-func replace(dir, name string, b []byte, before func(step string) error) error {
-	old := outgoing(filepath.Join(dir, name))
-	defer old.close()
-	tmp, err := os.CreateTemp(dir, name+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	for _, step := range []struct {
-		name string
-		do   func() error
-	}{
-		{"write", func() error { _, err := tmp.Write(b); return err }},
-		{"sync", tmp.Sync},
-		{"close", tmp.Close},
-		{"rename", func() error { return os.Rename(tmp.Name(), filepath.Join(dir, name)) }},
-		{"sync folder", func() error { return syncDir(dir) }},
-	} {
-		if err := before(step.name); err != nil {
-			return errors.Join(err, tmp.Close())
-		}
-		if err := step.do(); err != nil {
-			_ = tmp.Close()           // is closed already, or never will be
-			_ = os.Remove(tmp.Name()) // is renamed already, or of no use
-			return fmt.Errorf("%s: %w", step.name, err)
-		}
-	}
-	old.overwrite()
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -12,10 +12,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 
+	"kosk/device/keep"
 	"kosk/drivers/keystore"
 )
 
@@ -37,8 +37,7 @@ var ErrNoNext = errors.New("no next pair")
 // (offline/bus.Wallet), and signs with the current one. Its methods may be called
 // from several goroutines.
 type Wallet struct {
-	dir    string
-	before func(step string) error // tests cut the power here
+	dir string
 
 	mu   sync.Mutex // guards both below
 	now  *Station
@@ -55,17 +54,11 @@ func OpenWallet(dir string) (*Wallet, error) {
 		return nil, err
 	}
 	for _, name := range []string{File, NextFile} {
-		left, err := filepath.Glob(filepath.Join(dir, name+".*"))
-		if err != nil {
+		if err := keep.Sweep(filepath.Join(dir, name)); err != nil {
 			return nil, fmt.Errorf("open wallet: %w", err)
 		}
-		for _, path := range left {
-			if err := scrapped(path); err != nil {
-				return nil, fmt.Errorf("open wallet: %w", err)
-			}
-		}
 	}
-	return &Wallet{dir: dir, before: uncut, now: now}, nil
+	return &Wallet{dir: dir, now: now}, nil
 }
 
 // Station is the station with its current pair. It doesn't change; ask again.
@@ -92,7 +85,7 @@ func (w *Wallet) Pairs() (current, next tls.Certificate, err error) {
 
 // next is the station with its next pair, or ErrNoNext.
 func (w *Wallet) next() (*Station, error) {
-	b, err := os.ReadFile(filepath.Join(w.dir, NextFile))
+	b, err := keep.ReadKey(filepath.Join(w.dir, NextFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoNext
 	}
@@ -136,7 +129,7 @@ func (w *Wallet) Keep(next tls.Certificate) error {
 	s.Key, s.Certificate = key, next
 	b, err := s.bytes()
 	if err == nil {
-		err = replace(w.dir, NextFile, b, w.before)
+		err = keep.Key(filepath.Join(w.dir, NextFile), b)
 	}
 	if err != nil {
 		return fmt.Errorf("keep next pair: %w", err)
@@ -154,22 +147,13 @@ func (w *Wallet) Promote() error {
 	if err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
-	if err := w.before("rename"); err != nil {
+	err = keep.Succeed(filepath.Join(w.dir, NextFile), filepath.Join(w.dir, File))
+	if err == nil || errors.Is(err, keep.ErrUnsettled) {
+		w.now = next // this is what the folder holds now
+	}
+	if err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
-	old := outgoing(filepath.Join(w.dir, File))
-	defer old.close()
-	if err := os.Rename(filepath.Join(w.dir, NextFile), filepath.Join(w.dir, File)); err != nil {
-		return fmt.Errorf("promote: %w", err)
-	}
-	w.now = next // whatever the sync says: this is what the folder holds now
-	if err := w.before("sync folder"); err != nil {
-		return fmt.Errorf("promote: %w", err)
-	}
-	if err := syncDir(w.dir); err != nil {
-		return fmt.Errorf("promote: %w", err)
-	}
-	old.overwrite()
 	return nil
 }
 
@@ -197,5 +181,3 @@ func (s *Station) bytes() ([]byte, error) {
 	}
 	return append(b, '\n'), nil
 }
-
-func uncut(string) error { return nil }

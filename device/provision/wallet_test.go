@@ -10,13 +10,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"kosk/device/seal/sealtest"
+	"kosk/offline/queue/crashtest/volatile"
 )
 
 var errCut = errors.New("power cut")
 
 func newPair(t *testing.T) tls.Certificate {
 	t.Helper()
-	key := newKey(t)
+	key := sealtest.Key(t)
 	return tls.Certificate{Certificate: [][]byte{selfSigned(t, key).Raw}, PrivateKey: key}
 }
 
@@ -91,60 +94,76 @@ func TestTheWalletSignsWithTheCurrentKey(t *testing.T) {
 	}
 }
 
-// After a cut at any step there is a pair, and a renewal that is done again ends.
+// After a cut at any change there is a pair, and a renewal that is done again ends.
 func TestACutAtAnyStepLeavesAWorkingPair(t *testing.T) {
-	cuts := 0
-	for at := 0; ; at++ {
-		dir := t.TempDir()
-		old := newStation(t)
-		if err := Save(dir, old); err != nil {
-			t.Fatal(err)
-		}
-		w, fresh := openWallet(t, dir), newPair(t)
-		step, name := 0, ""
-		w.before = func(what string) error {
-			if step++; step > at {
-				name = what
-				return errCut
-			}
-			return nil
-		}
-		kept := w.Keep(fresh)
-		promoted := kept
+	old, fresh := newStation(t), newPair(t)
+	var kept, promoted error
+	cuts := volatile.EachCut(t, enrolled(t, old), func(dir string) error {
+		w := openWallet(t, dir)
+		kept, promoted = w.Keep(fresh), errCut
 		if kept == nil {
 			promoted = w.Promote()
 		}
-		again := openWallet(t, dir)
+		return promoted
+	}, func(t *testing.T, r volatile.Remnant, _ error) {
+		again := openWallet(t, r.Dir)
 		current, next, err := again.Pairs()
 		if err != nil || !isPair(current, old.Certificate) && !isPair(current, fresh) {
-			t.Fatalf("cut %d before %s: %v", at, name, err)
+			t.Fatalf("no pair: %v", err)
 		}
 		if kept == nil && !isPair(current, fresh) && !isPair(next, fresh) {
-			t.Fatalf("cut %d before %s: what was kept is lost", at, name)
+			t.Fatal("what was kept is lost")
 		}
 		if promoted == nil && !isPair(current, fresh) {
-			t.Fatalf("cut %d: what was promoted is not current", at)
+			t.Fatal("what was promoted is not current")
 		}
-		if left, _ := filepath.Glob(filepath.Join(dir, "*.json.*")); len(left) > 0 {
-			t.Errorf("cut %d before %s: a key is left in %q", at, name, left)
-		}
+		onlyPairs(t, r.Dir)
 		last := newPair(t)
 		if err := errors.Join(again.Keep(last), again.Promote()); err != nil {
-			t.Fatalf("cut %d before %s: again: %v", at, name, err)
+			t.Fatalf("again: %v", err)
 		}
-		if current, _, err := openWallet(t, dir).Pairs(); err != nil || !isPair(current, last) {
-			t.Fatalf("cut %d before %s: again: %v", at, name, err)
+		if current, _, err := openWallet(t, r.Dir).Pairs(); err != nil || !isPair(current, last) {
+			t.Fatalf("again: %v", err)
 		}
-		if promoted == nil {
-			break
-		}
-		if !errors.Is(promoted, errCut) {
-			t.Fatalf("cut %d: %v", at, promoted)
-		}
-		cuts++
-	}
-	if cuts != 7 { // five to keep, two to promote
+	})
+	if cuts != 9 { // five to keep, two to promote, two to overwrite
 		t.Errorf("cut %d times", cuts)
+	}
+}
+
+// enrolled is the folder of a station.
+func enrolled(t *testing.T, s *Station) map[string][]byte {
+	t.Helper()
+	dir := t.TempDir()
+	if err := Save(dir, s); err != nil {
+		t.Fatal(err)
+	}
+	return content(t, dir)
+}
+
+// content is what lies in a folder.
+func content(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, e := range entries {
+		if files[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// onlyPairs checks that nothing else with a key was left.
+func onlyPairs(t *testing.T, dir string) {
+	t.Helper()
+	for name := range content(t, dir) {
+		if name != File && name != NextFile {
+			t.Errorf("a key is left in %q", name)
+		}
 	}
 }
 

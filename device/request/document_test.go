@@ -2,8 +2,6 @@ package request
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kosk/device/seal/sealtest"
 )
 
 var documentDay = time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
@@ -42,17 +42,8 @@ func aDocument(t testing.TB, key *ecdsa.PrivateKey) Outcome {
 	return o
 }
 
-func aKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 func TestDocumentSaysWhatWasSigned(t *testing.T) {
-	key := aKey(t)
+	key := sealtest.Key(t)
 	o := aDocument(t, key)
 	code, err := PackDocument(o, "az", "2026.11")
 	if err != nil {
@@ -72,7 +63,7 @@ func TestDocumentSaysWhatWasSigned(t *testing.T) {
 }
 
 func TestDocumentIsRefused(t *testing.T) {
-	key := aKey(t)
+	key := sealtest.Key(t)
 	o := aDocument(t, key)
 	pack := func(change func(*Outcome)) string {
 		c := o
@@ -93,7 +84,7 @@ func TestDocumentIsRefused(t *testing.T) {
 		{"another employer", pack(func(o *Outcome) { o.Data[0].Value = "Özəl" }), documentDay, ErrAltered},
 		{"a datum more", pack(func(o *Outcome) { o.Data = append(o.Data, Datum{ID: "x", Value: "y"}) }), documentDay, ErrAltered},
 		{"no datum", pack(func(o *Outcome) { o.Data = nil }), documentDay, ErrAltered},
-		{"another's key", pack(func(x *Outcome) { *x = aDocument(t, aKey(t)) }), documentDay, ErrKey},
+		{"another's key", pack(func(x *Outcome) { *x = aDocument(t, sealtest.Key(t)) }), documentDay, ErrKey},
 		{"no token", pack(func(o *Outcome) { o.Token = nil }), documentDay, ErrToken},
 		{"a receipt's letters", "ABC", documentDay, ErrToken},
 		{"no base45", "abc", documentDay, ErrBase45},
@@ -112,7 +103,7 @@ func TestDocumentIsRefused(t *testing.T) {
 }
 
 func TestDocumentIsNotLogged(t *testing.T) {
-	key := aKey(t)
+	key := sealtest.Key(t)
 	code, _ := PackDocument(aDocument(t, key), "az", "2026.11")
 	d, err := VerifyDocument(code, &key.PublicKey, documentDay)
 	if err != nil {
@@ -124,7 +115,7 @@ func TestDocumentIsNotLogged(t *testing.T) {
 }
 
 func TestRevocations(t *testing.T) {
-	key := aKey(t)
+	key := sealtest.Key(t)
 	list := Revocations{Seq: 3, IssuedAt: documentDay, NextUpdate: documentDay.AddDate(0, 0, 7)}
 	for _, n := range []string{"12345678903", "00000000000", "98765432100", "12345678903"} {
 		list.Revoke(n)
@@ -148,13 +139,13 @@ func TestRevocations(t *testing.T) {
 			t.Fatalf("byte %d of %d changed, and believed", i, len(signed))
 		}
 	}
-	if _, err := VerifyRevocations(signed, &aKey(t).PublicKey); !errors.Is(err, ErrKey) {
+	if _, err := VerifyRevocations(signed, &sealtest.Key(t).PublicKey); !errors.Is(err, ErrKey) {
 		t.Errorf("another's key: %v", err)
 	}
 }
 
 func FuzzDocument(f *testing.F) {
-	key := aKey(f)
+	key := sealtest.Key(f)
 	code, err := PackDocument(aDocument(f, key), "ru", "2026.11")
 	if err != nil {
 		f.Fatal(err)

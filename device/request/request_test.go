@@ -3,9 +3,6 @@ package request
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,16 +14,9 @@ import (
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
 	"github.com/gowebpki/jcs"
-)
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
+	"kosk/device/seal/sealtest"
+)
 
 func newIdentity(t testing.TB) *age.HybridIdentity {
 	t.Helper()
@@ -63,13 +53,13 @@ func sample() Draft {
 }
 
 func TestOpenGivesWhatWasSealed(t *testing.T) {
-	key, bus := newKey(t), newIdentity(t)
+	key, bus := sealtest.Key(t), newIdentity(t)
 	d := sample()
 	sealed, err := Seal(d, key, bus.Recipient())
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Open(sealed, bus, only(newKey(t).Public(), key.Public()))
+	got, err := Open(sealed, bus, only(sealtest.Key(t).Public(), key.Public()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +76,7 @@ func TestOpenGivesWhatWasSealed(t *testing.T) {
 }
 
 func TestWhoCannotOpen(t *testing.T) {
-	key, bus := newKey(t), newIdentity(t)
+	key, bus := sealtest.Key(t), newIdentity(t)
 	d := sample()
 	sealed, err := Seal(d, key, bus.Recipient())
 	if err != nil {
@@ -131,7 +121,7 @@ func TestWhoCannotOpen(t *testing.T) {
 		{"one bit changed", flip(sealed, len(sealed)-1), bus, only(key.Public()), ErrSealed},
 		{"nothing", nil, bus, only(key.Public()), ErrSealed},
 		{"too long", make([]byte, MaxSealed+1), bus, only(key.Public()), ErrTooLong},
-		{"another station's key", sealed, bus, only(newKey(t).Public()), ErrSignature},
+		{"another station's key", sealed, bus, only(sealtest.Key(t).Public()), ErrSignature},
 		{"a station without keys", sealed, bus, only(), ErrSignature},
 		{"an unknown station", sealed, bus, func(string) ([]crypto.PublicKey, error) { return nil, gone }, gone},
 		{"signed by another station", signed(string(whole), "KIOSK-002"), bus, only(key.Public()), ErrStation},
@@ -162,7 +152,7 @@ func flip(b []byte, i int) []byte {
 }
 
 func TestSignedFieldsCannotBeChanged(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	payload, err := sample().canonical()
 	if err != nil {
 		t.Fatal(err)
@@ -210,14 +200,14 @@ func TestDraftsThatAreNotSealed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := sample()
 			change(&d)
-			if _, err := Seal(d, newKey(t), newIdentity(t).Recipient()); !errors.Is(err, ErrDraft) {
+			if _, err := Seal(d, sealtest.Key(t), newIdentity(t).Recipient()); !errors.Is(err, ErrDraft) {
 				t.Errorf("got %v, want ErrDraft", err)
 			}
 		})
 	}
 	d := sample()
 	d.Answers = Answers{"a": strings.Repeat("x", MaxSealed)}
-	if _, err := Seal(d, newKey(t), newIdentity(t).Recipient()); !errors.Is(err, ErrTooLong) {
+	if _, err := Seal(d, sealtest.Key(t), newIdentity(t).Recipient()); !errors.Is(err, ErrTooLong) {
 		t.Errorf("over 5 MiB: %v, want ErrTooLong", err)
 	}
 }
@@ -312,7 +302,7 @@ func TestNumber(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	key, bus := newKey(f), newIdentity(f)
+	key, bus := sealtest.Key(f), newIdentity(f)
 	payload, err := sample().canonical()
 	if err != nil {
 		f.Fatal(err)
@@ -345,7 +335,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	key, bus := newKey(b), newIdentity(b)
+	key, bus := sealtest.Key(b), newIdentity(b)
 	d := sample()
 	d.Evidence.SOD = make([]byte, 2000)
 	for b.Loop() {

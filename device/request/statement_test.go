@@ -3,9 +3,6 @@ package request
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +14,8 @@ import (
 
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
+
+	"kosk/device/seal/sealtest"
 )
 
 func whole(t testing.TB, use string) (Statement, []byte) {
@@ -73,10 +72,7 @@ func TestParseStatementRefuses(t *testing.T) {
 
 // The proofs travel in the envelope, byte for byte.
 func TestProofsTravel(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := sealtest.Key(t)
 	box, err := age.GenerateHybridIdentity()
 	if err != nil {
 		t.Fatal(err)

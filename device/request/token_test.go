@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"kosk/device/seal/sealtest"
 )
 
 var issued = time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
@@ -38,7 +40,7 @@ func sampleOutcome(t testing.TB) (Outcome, Certificate) {
 }
 
 func TestReceipt(t *testing.T) {
-	key, other := newKey(t), newKey(t)
+	key, other := sealtest.Key(t), sealtest.Key(t)
 	r := sampleReceipt()
 	b, err := SignReceipt(r, key)
 	if err != nil {
@@ -75,7 +77,7 @@ func TestReceipt(t *testing.T) {
 }
 
 func TestCertificate(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	o, c := sampleOutcome(t)
 	b, err := SignCertificate(c, key)
 	if err != nil {
@@ -111,7 +113,7 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestProvisional(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	p := Provisional{Number: "123456789012", Service: "workplace_cert", Station: "KIOSK-001", CreatedAt: issued}
 	b, err := SignProvisional(p, key)
 	if err != nil {
@@ -124,7 +126,7 @@ func TestProvisional(t *testing.T) {
 }
 
 func TestOneWordIsNotAnother(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	_, c := sampleOutcome(t)
 	receipt, err := SignReceipt(sampleReceipt(), key)
 	if err != nil {
@@ -213,7 +215,7 @@ func FuzzParseBase45(f *testing.F) {
 }
 
 func FuzzVerifyReceipt(f *testing.F) {
-	key := newKey(f)
+	key := sealtest.Key(f)
 	r := sampleReceipt()
 	good, err := SignReceipt(r, key)
 	if err != nil {
@@ -230,7 +232,7 @@ func FuzzVerifyReceipt(f *testing.F) {
 }
 
 func FuzzTokens(f *testing.F) {
-	key := newKey(f)
+	key := sealtest.Key(f)
 	_, c := sampleOutcome(f)
 	p := Provisional{Number: "123456789012", Service: "s", Station: "k", CreatedAt: issued}
 	certificate, err := SignCertificate(c, key)
@@ -256,7 +258,7 @@ func FuzzTokens(f *testing.F) {
 
 // An application's code is no certificate's, and doesn't expire.
 func TestAnApplicationIsNoCertificate(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	o, c := sampleOutcome(t)
 	o.Kind, c.Kind = KindApplication, KindApplication
 	b, err := SignCertificate(c, key)

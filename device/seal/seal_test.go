@@ -2,25 +2,15 @@ package seal
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
+
+	"kosk/device/seal/sealtest"
 )
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 func TestOpensWhatWasSealed(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	want := []byte(`{"seq":7}`)
 	sealed, err := Sign("kosk-test", want, key)
 	if err != nil {
@@ -38,7 +28,7 @@ func TestOpensWhatWasSealed(t *testing.T) {
 
 // Who has the payload from elsewhere needs the signature alone.
 func TestASealIsItsPayloadAndItsSignature(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	payload := []byte(`{"seq":7}`)
 	sealed, err := Sign("kosk-test", payload, key)
 	if err != nil {
@@ -65,7 +55,7 @@ func TestASealIsItsPayloadAndItsSignature(t *testing.T) {
 }
 
 func TestRefusesEveryOtherThing(t *testing.T) {
-	key := newKey(t)
+	key := sealtest.Key(t)
 	sealed, err := Sign("kosk-test", []byte(`{"seq":7}`), key)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +70,7 @@ func TestRefusesEveryOtherThing(t *testing.T) {
 	if _, err := Open("kosk-other", sealed, &key.PublicKey); !errors.Is(err, ErrSeal) {
 		t.Errorf("another kind: %v", err)
 	}
-	if _, err := Open("kosk-test", sealed, &newKey(t).PublicKey); !errors.Is(err, ErrSeal) {
+	if _, err := Open("kosk-test", sealed, &sealtest.Key(t).PublicKey); !errors.Is(err, ErrSeal) {
 		t.Errorf("another key: %v", err)
 	}
 	if _, err := Open("kosk-test", []byte(string(sealed)+strings.Repeat(" {}", 2)), &key.PublicKey); !errors.Is(err, ErrSeal) {
@@ -89,7 +79,7 @@ func TestRefusesEveryOtherThing(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	key := newKey(f)
+	key := sealtest.Key(f)
 	sealed, err := Sign("kosk-test", []byte(`{}`), key)
 	if err != nil {
 		f.Fatal(err)

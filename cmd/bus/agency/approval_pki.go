@@ -18,7 +18,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 )
 
 // The keys of the simulated provider: an authority that certifies the keys on

@@ -11,10 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 )
 
 // Errors of the directory. Compare with errors.Is.
@@ -198,30 +196,13 @@ func partsFit(pattern, path []string) bool {
 	return len(pattern) == len(path)
 }
 
-// A directoryCache holds the directory as it was last read.
-type directoryCache struct {
-	mu   sync.Mutex // guards all below
-	kept *Directory
-	size int64
-	mod  time.Time
-}
-
 // Directory returns the directory as it stands now. With an error the last good
 // one comes along, when there was one.
 func (r *Registry) Directory() (*Directory, error) {
-	c := &r.directory
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	path := filepath.Join(r.dir, directoryFile)
-	info, err := os.Stat(path)
-	if err == nil && c.kept != nil && info.Size() == c.size && info.ModTime().Equal(c.mod) {
-		return c.kept, nil
-	}
-	d, err := readDirectory(path)
+	d, err := r.directory.now(filepath.Join(r.dir, directoryFile), readDirectory)
 	if err != nil {
-		return c.kept, fmt.Errorf("read directory: %w", err)
+		return d, fmt.Errorf("read directory: %w", err)
 	}
-	c.kept, c.size, c.mod = d, info.Size(), info.ModTime()
 	return d, nil
 }
 

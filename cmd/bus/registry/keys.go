@@ -20,7 +20,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 
 	"filippo.io/age"
 )

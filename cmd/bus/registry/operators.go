@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 
 	"golang.org/x/crypto/argon2"
 )

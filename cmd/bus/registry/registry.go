@@ -25,7 +25,7 @@ import (
 	"strings"
 	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 )
 
 // Errors of the registry. Compare with errors.Is.
@@ -58,8 +58,8 @@ var Name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.=-]{0,63}$`)
 type Registry struct {
 	dir         string
 	keys        *Keys
-	directory   directoryCache
-	trust       trustCache
+	directory   reading[Directory]
+	trust       reading[Trust]
 	revokedList revokedCache
 }
 

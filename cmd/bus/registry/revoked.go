@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 	"kosk/device/request"
 )
 

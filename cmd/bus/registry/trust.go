@@ -11,11 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
-	"time"
 
-	"kosk/cmd/bus/keep"
 	"kosk/device/identity"
+	"kosk/device/keep"
 )
 
 // ErrNoTrust says that the bus has no trust bundle, and so checks no card.
@@ -33,30 +31,17 @@ type Trust struct {
 	Anchors *identity.Anchors
 }
 
-type trustCache struct {
-	mu   sync.Mutex // guards all below
-	kept *Trust
-	mod  time.Time
-}
-
 // Trust returns the bundle as it stands now, or ErrNoTrust.
 func (r *Registry) Trust() (*Trust, error) {
-	c := &r.trust
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	path := filepath.Join(r.dir, trustFile)
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	t, err := r.trust.now(filepath.Join(r.dir, trustFile), func(path string) (*Trust, error) {
+		return readTrust(path, filepath.Join(r.dir, trustKeyFile))
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrNoTrust
-	}
-	if err == nil && c.kept != nil && info.ModTime().Equal(c.mod) {
-		return c.kept, nil
-	}
-	t, err := readTrust(path, filepath.Join(r.dir, trustKeyFile))
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("read trust: %w", err)
 	}
-	c.kept, c.mod = t, info.ModTime()
 	return t, nil
 }
 

@@ -18,8 +18,8 @@ import (
 	"sync"
 	"time"
 
-	"kosk/cmd/bus/keep"
 	"kosk/device/catalogue"
+	"kosk/device/keep"
 )
 
 // The manifest of services that stations take from the bus, see

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"kosk/cmd/bus/keep"
 	"kosk/cmd/bus/registry"
 	"kosk/device/health"
+	"kosk/device/keep"
 )
 
 // reasonBadReport says that a report can't be taken.
@@ -78,7 +78,7 @@ func (t *tellings) keep(one Telling) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last[one.Station] = one
-	return keep.Passing(filepath.Join(t.dir, one.Station+".json"), b, 0o600)
+	return keep.Passing(filepath.Join(t.dir, one.Station+".json"), b)
 }
 
 // Tellings are the last reports of all stations that have told of themselves and

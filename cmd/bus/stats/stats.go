@@ -19,7 +19,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"kosk/cmd/bus/keep"
+	"kosk/device/keep"
 )
 
 // Errors of the statistics. Compare with errors.Is.

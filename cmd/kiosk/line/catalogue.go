@@ -19,6 +19,7 @@ import (
 
 	"kosk/device/catalogue"
 	"kosk/device/health"
+	"kosk/device/keep"
 	"kosk/offline"
 )
 
@@ -194,7 +195,7 @@ func (la *larder) take(b []byte) (c *catalogue.Catalogue, lasting bool, err erro
 	if la.base != nil && m.Version == la.floor.Version {
 		return nil, true, nil
 	}
-	if err := replace(la.file(catalogueName), b); err != nil {
+	if err := keep.File(la.file(catalogueName), b); err != nil {
 		return nil, false, err
 	}
 	la.base = m
@@ -212,7 +213,7 @@ func (la *larder) remember(m *catalogue.Manifest, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(la.file(acceptedName), append(text, '\n')); err != nil {
+	if err := keep.File(la.file(acceptedName), append(text, '\n')); err != nil {
 		return err
 	}
 	la.floor = f

@@ -409,13 +409,13 @@ func TestAPowerCutLeavesAGoodCatalogue(t *testing.T) {
 		want  string
 	}{
 		{"before", before, "first"},
-		{"the file begun", with(before, catalogueName+".new", ""), "first"},
-		{"the file half written", with(before, catalogueName+".new", string(second[:len(second)/2])), "first"},
-		{"the file written", with(before, catalogueName+".new", string(second)), "first"},
+		{"the file begun", with(before, "."+catalogueName+".new", ""), "first"},
+		{"the file half written", with(before, "."+catalogueName+".new", string(second[:len(second)/2])), "first"},
+		{"the file written", with(before, "."+catalogueName+".new", string(second)), "first"},
 		{"the file in place", renamed, "second"},
-		{"the memory begun", with(renamed, acceptedName+".new", ""), "second"},
-		{"the memory half written", with(renamed, acceptedName+".new", after[acceptedName][:20]), "second"},
-		{"the memory written", with(renamed, acceptedName+".new", after[acceptedName]), "second"},
+		{"the memory begun", with(renamed, "."+acceptedName+".new", ""), "second"},
+		{"the memory half written", with(renamed, "."+acceptedName+".new", after[acceptedName][:20]), "second"},
+		{"the memory written", with(renamed, "."+acceptedName+".new", after[acceptedName]), "second"},
 		{"after", after, "second"},
 	} {
 		lay(t, dir, tt.files)
@@ -555,7 +555,7 @@ func TestACatalogueThatCantBeStoredIsNotOffered(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.publish(offering("2030.1", "brand_new"))
-	blocked := filepath.Join(w.dir, catalogueName+".new")
+	blocked := filepath.Join(w.dir, "."+catalogueName+".new")
 	if err := os.Mkdir(blocked, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"kosk/device/health"
+	"kosk/device/keep"
 	"kosk/device/request"
 	"kosk/offline"
 	"kosk/offline/bus"
@@ -46,48 +46,7 @@ func (f timeFile) LoadTime() (time.Time, error) {
 
 // SaveTime implements bus.TimeKeeper.
 func (f timeFile) SaveTime(at time.Time) error {
-	return replace(f.path, []byte(at.UTC().Format(time.RFC3339)+"\n"))
-}
-
-// replace writes a file anew: after nil a power cut leaves the new one, before it
-// the old one or the new.
-func replace(path string, b []byte) error {
-	if err := writeSynced(path+".new", b); err != nil {
-		return err
-	}
-	return settle(path+".new", path)
-}
-
-// writeSynced writes a file that is on the disk when it returns nil.
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
-
-// settle lets a synced file take the place of another.
-func settle(temp, path string) error {
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return keep.File(f.path, []byte(at.UTC().Format(time.RFC3339)+"\n"))
 }
 
 // Now is the time as well as it is known, and what envelopes say of it.

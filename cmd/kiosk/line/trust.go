@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"kosk/device/health"
 	"kosk/device/identity"
+	"kosk/device/keep"
 )
 
 // Trust bundles come from the bus, and are the operator's: the bus is only a
@@ -63,11 +62,7 @@ func (l *Line) lookTrust(ctx context.Context, believe func(*identity.Anchors)) e
 // one in use.
 func (l *Line) takeTrust(b []byte) (*identity.Anchors, error) {
 	path, now := l.opts.Config.Card.Bundle, l.trusted()
-	temp := path + ".new"
-	if err := writeSynced(temp, b); err != nil {
-		return nil, err
-	}
-	a, err := identity.LoadBundle(temp, l.opts.TrustKey)
+	a, err := identity.OpenBundle(b, l.opts.TrustKey)
 	switch {
 	case err != nil:
 	case a.Version < now.Version:
@@ -76,15 +71,12 @@ func (l *Line) takeTrust(b []byte) (*identity.Anchors, error) {
 		err = errKind // without a bundle a kiosk may keep what is said in a file: one for citizens may not
 	}
 	if err != nil || a.Version == now.Version {
-		return nil, errors.Join(err, os.Remove(temp))
+		return nil, err
 	}
-	if err := settle(temp, path); err != nil {
+	if err := keep.Public(path, b); err != nil { // as kioskctl writes it: a technician reads it too
 		return nil, err
 	}
 	if a, err = identity.AcceptBundle(path, l.opts.TrustKey); err != nil {
-		return nil, err
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()

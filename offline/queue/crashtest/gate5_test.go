@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"kosk/offline/queue/crashtest/volatile"
 	"kosk/offline/queue/gatetest"
 )
 
@@ -42,7 +44,7 @@ func TestGate5AFileSystemThatForgetsKeepsEveryPromise(t *testing.T) {
 				}
 				o := order{Path: filepath.Join(at, "queue"), From: cycle * perCycle, Options: replayLimit}
 				var err error
-				files, err = cutVolatile(t, newVolatile(files, c.lies), at, p, o, moment1to40(dice))
+				files, err = cutVolatile(t, volatile.New(files, c.lies), at, p, o, moment1to40(dice))
 				must(t, err)
 				must(t, write(look, files))
 				if found := p.broken(filepath.Join(look, "queue"), o.Options.options()); len(found) > 0 {
@@ -58,8 +60,8 @@ func TestGate5AFileSystemThatForgetsKeepsEveryPromise(t *testing.T) {
 
 // cutVolatile runs a writer on the file system, cuts the power under it, and
 // returns what is left.
-func cutVolatile(t *testing.T, v *volatile, at string, p *promises, o order, after time.Duration) (map[string][]byte, error) {
-	server, err := v.mount(at)
+func cutVolatile(t *testing.T, v *volatile.Disk, at string, p *promises, o order, after time.Duration) (map[string][]byte, error) {
+	unmount, err := v.Mount(at)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +71,11 @@ func cutVolatile(t *testing.T, v *volatile, at string, p *promises, o order, aft
 	err = p.watch(t.Context(), o, nil, func(kill func() error) {
 		<-cut
 		time.AfterFunc(after, func() {
-			cut <- v.cut()
+			cut <- v.Cut()
 			kill() //nolint:errcheck // it may have noticed the cut
 		})
 	})
-	if err := errors.Join(err, unserve(server, at)); err != nil {
+	if err := errors.Join(err, unmount()); err != nil {
 		return nil, err
 	}
 	left := <-cut

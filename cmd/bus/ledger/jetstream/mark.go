@@ -9,8 +9,8 @@ import (
 	"os"
 	"time"
 
-	"kosk/cmd/bus/keep"
 	"kosk/cmd/bus/ledger"
+	"kosk/device/keep"
 )
 
 // A mark is the newest entry that this bus remembers outside of the engine: an

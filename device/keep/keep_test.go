@@ -35,14 +35,20 @@ func holds(t *testing.T, path, want string) {
 	}
 }
 
+// kinds are the four ways to replace a file.
+var kinds = map[string]struct {
+	write func(path string, content []byte) error
+	mode  fs.FileMode
+}{
+	"file":    {File, 0o600},
+	"public":  {Public, 0o644},
+	"key":     {Key, 0o600},
+	"passing": {Passing, 0o600},
+}
+
 func TestReplace(t *testing.T) {
-	for name, c := range map[string]struct {
-		write func(path string, content []byte) error
-		mode  fs.FileMode
-	}{
-		"durable": {File, 0o600},
-		"passing": {func(path string, b []byte) error { return Passing(path, b, 0o644) }, 0o644},
-	} {
+	defer unix.Umask(unix.Umask(0o027))
+	for name, c := range kinds {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "file")
 			for _, content := range []string{"first", "", "a longer one than the first", "short"} {
@@ -69,38 +75,31 @@ func TestAPathWithoutAFolder(t *testing.T) {
 	holds(t, "file", "x")
 }
 
-// TestEndedAtEachStep: wherever the process ends, the file is the former or the
-// new one, and the next writer takes over what was left.
-func TestEndedAtEachStep(t *testing.T) {
-	dead := errors.New("dead")
-	for _, synced := range []form{durable, passing} {
-		for _, last := range []string{"empty", "write", "sync", "rename", "sync folder"} {
-			path := filepath.Join(t.TempDir(), "file")
-			if err := File(path, []byte("former")); err != nil {
-				t.Fatal(err)
-			}
-			err := replace(path, []byte("new, and longer than what comes next"), 0o600, synced, func(step string) error {
-				if step == last {
-					return dead
-				}
-				return nil
-			})
-			want := "former"
-			if last == "sync folder" || err == nil { // err is nil when there is no such step
-				want = "new, and longer than what comes next"
-			}
-			if err != nil && !errors.Is(err, dead) || err == nil && (synced == durable || last != "sync" && last != "sync folder") {
-				t.Errorf("before %s: %v", last, err)
-			}
-			holds(t, path, want)
-			if err := File(path, []byte("next")); err != nil {
-				t.Errorf("after an end before %s: %v", last, err)
-			}
-			holds(t, path, "next")
-			if left := names(t, filepath.Dir(path)); !slices.Equal(left, []string{"file"}) {
-				t.Errorf("after an end before %s: %v", last, left)
-			}
+// TestWhatACrashLeavesIsNotWrittenTo: it may be somebody else's by now.
+func TestWhatACrashLeavesIsNotWrittenTo(t *testing.T) {
+	dir := t.TempDir()
+	path, copied := filepath.Join(dir, "file"), filepath.Join(t.TempDir(), "backup")
+	for name, c := range kinds {
+		if err := os.WriteFile(beside(path), []byte("left"), 0o666); err != nil {
+			t.Fatal(err)
 		}
+		if err := os.Link(beside(path), copied); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.write(path, []byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, copied, "left")
+		holds(t, path, "new")
+		if info, err := os.Stat(path); err != nil || info.Mode() != c.mode {
+			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
+		}
+		if err := os.Remove(copied); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := names(t, dir); !slices.Equal(left, []string{"file"}) {
+		t.Errorf("left: %v", left)
 	}
 }
 
@@ -126,6 +125,49 @@ func TestFailures(t *testing.T) {
 	if left := names(t, dir); !slices.Equal(left, []string{".file.new", "folder"}) {
 		t.Errorf("left: %v", left)
 	}
+	for name, c := range kinds {
+		target, link := filepath.Join(folder, "target"), filepath.Join(folder, name)
+		if err := errors.Join(os.WriteFile(target, []byte("theirs"), 0o600), os.Symlink(target, link)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.write(link, []byte("ours")); err != nil {
+			t.Errorf("%s in the place of a link: %v", name, err)
+		}
+		holds(t, target, "theirs")
+		holds(t, link, "ours")
+	}
+}
+
+// TestAFolderThatCantBeWritten says so, and nothing changes in it.
+func TestAFolderThatCantBeWritten(t *testing.T) {
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
+		t.Skip("a disk can only be mounted by root")
+	}
+	defer func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}()
+	path := filepath.Join(disk, "file")
+	if err := Key(path, []byte("former")); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range kinds {
+		if err := c.write(path, []byte("new")); !errors.Is(err, unix.EROFS) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := Remove(path); !errors.Is(err, unix.EROFS) {
+		t.Errorf("remove: %v", err)
+	}
+	if err := Succeed(path, filepath.Join(disk, "other")); !errors.Is(err, unix.EROFS) || errors.Is(err, ErrUnsettled) {
+		t.Errorf("succeed: %v", err)
+	}
+	holds(t, path, "former")
 }
 
 // TestFullDisk: what doesn't fit leaves the former file and takes no room.
@@ -168,8 +210,8 @@ func TestManyWriters(t *testing.T) {
 	over := make(chan struct{})
 	for i := range 6 {
 		writers.Go(func() {
-			for range 20 {
-				if err := Passing(path, content(i), 0o600); err != nil {
+			for range 10 {
+				if err := []func(string, []byte) error{Passing, Key, Public}[i%3](path, content(i)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -183,7 +225,7 @@ func TestManyWriters(t *testing.T) {
 				open = false
 			default:
 			}
-			b, err := os.ReadFile(path)
+			b, err := ReadKey(path)
 			if err != nil || len(b) == 0 || !bytes.Equal(b, content(int(b[0]-'a'))) {
 				t.Errorf("%d bytes, %v", len(b), err)
 			}
@@ -198,17 +240,15 @@ func TestManyWriters(t *testing.T) {
 	t.Logf("read %d times", seen)
 }
 
-// BenchmarkReplace tells what the durable form costs: 2 KB, as a station's file.
+// BenchmarkReplace tells what the forms cost: 2 KB, as a station's file. The names
+// come again after fifty.
 func BenchmarkReplace(b *testing.B) {
 	content := make([]byte, 2000)
-	for name, write := range map[string]func(string) error{
-		"durable": func(path string) error { return File(path, content) },
-		"passing": func(path string) error { return Passing(path, content, 0o600) },
-	} {
+	for name, c := range kinds {
 		b.Run(name, func(b *testing.B) {
 			dir := b.TempDir()
-			for i := range b.N {
-				if err := write(filepath.Join(dir, fmt.Sprint(i%50))); err != nil {
+			for i := 0; b.Loop(); i++ {
+				if err := c.write(filepath.Join(dir, fmt.Sprint(i%50)), content); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -229,12 +269,26 @@ func TestRootLeavesFilesToTheFoldersOwner(t *testing.T) {
 	}
 	path := filepath.Join(dir, "file")
 	for range 2 { // a new one, and one that is replaced
-		if err := File(path, []byte("content")); err != nil {
-			t.Fatal(err)
+		for name, c := range kinds {
+			if err := c.write(path, []byte("content")); err != nil {
+				t.Fatal(err)
+			}
+			var got unix.Stat_t
+			if err := unix.Stat(path, &got); err != nil || got.Uid != nobody || got.Gid != nobody || fs.FileMode(got.Mode&0o777) != c.mode {
+				t.Errorf("%s: %v: owner %d, group %d, mode %o", name, err, got.Uid, got.Gid, got.Mode)
+			}
 		}
-		var got unix.Stat_t
-		if err := unix.Stat(path, &got); err != nil || got.Uid != nobody || got.Gid != nobody || got.Mode&0o777 != 0o600 {
-			t.Errorf("%v: owner %d, group %d, mode %o", err, got.Uid, got.Gid, got.Mode)
-		}
+	}
+	f, err := create(beside(path)) // and from the first moment
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var got unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &got); err != nil || got.Uid != nobody || got.Gid != nobody {
+		t.Errorf("%v: the new file is %d's", err, got.Uid)
+	}
+	if own := filepath.Join(t.TempDir(), "file"); File(own, nil) != nil || unix.Stat(own, &got) != nil || got.Uid != 0 {
+		t.Errorf("root is still %d", got.Uid)
 	}
 }
