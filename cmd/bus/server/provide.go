@@ -252,7 +252,7 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 	s.accepted.Add(1)
 	m.used, m.entry = created, e.Seq
 	s.changes.submitted(m.station, m.id, e.Seq)
-	s.work.addOpen(m.id, draft)
+	s.work.addOpen(m.id, e.Seq, draft)
 	return e, created, true
 }
 
