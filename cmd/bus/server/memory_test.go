@@ -47,7 +47,7 @@ func TestWhatIsNotListedIsForgotten(t *testing.T) {
 // TestAccessesOfOnePersonAreBounded: they are counted all, and named as far as an
 // answer names them.
 func TestAccessesOfOnePersonAreBounded(t *testing.T) {
-	a := &accesses{all: map[string]looks{}}
+	a := newAccesses()
 	for i := range 10*maxAccesses + 7 {
 		a.add(msglog.Entry{Person: "p", Call: fmt.Sprint(i), Status: 200})
 		if n := len(a.all["p"].newest); n > 2*maxAccesses {

@@ -53,7 +53,7 @@ type standing struct {
 
 // Version of the intake's description; its first number stands in every path. See
 // README.md for when it changes.
-const Version = "1.2.0"
+const Version = "1.3.0"
 
 // A route is one call of the intake.
 type route struct {

@@ -106,7 +106,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		Config: c, faults: newFaults(), since: time.Now().UTC(),
 		submitting: make(chan struct{}, maxSubmitting), failed: make(chan error, 1),
 		inFlight: map[string]bool{}, conns: map[net.Conn]struct{}{}, lastSeen: map[string]time.Time{},
-		accesses: &accesses{all: map[string]looks{}}, changes: newChanges(), pace: newPace(c.Rate),
+		accesses: newAccesses(), changes: newChanges(), pace: newPace(c.Rate),
 		shelf: &shelf{dir: c.Registry.Dir(), key: c.Registry.Keys().Receipt},
 	}
 	if s.Spans == nil {
@@ -147,6 +147,7 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	all.Go(func() { cancel(intake.ServeTLS(kiosks, "", "")) })
 	all.Go(func() { cancel(commands.Serve(control)) })
 	all.Go(func() { s.runWork(ctx) })
+	all.Go(func() { s.readPast(ctx) })
 	var failed error
 	select {
 	case <-ctx.Done():
