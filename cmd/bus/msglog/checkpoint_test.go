@@ -420,7 +420,7 @@ func TestPowerCuts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range rapid.IntRange(1, 25).Draw(t, "steps") {
+		for range rapid.IntRange(1, 10).Draw(t, "steps") {
 			switch rapid.SampledFrom([]string{"append", "append", "append", "sign", "sign", "checkpoint", "restart"}).Draw(t, "step") {
 			case "append":
 				e, err := l.Append(Entry{Request: "r"})

@@ -73,6 +73,7 @@ type Entry struct {
 	UsedService  string    `json:"used_service,omitempty"` // counted as one use
 	LedgerSeq    uint64    `json:"ledger_seq,omitempty"`   // of an accepted submission
 	EvidenceSays string    `json:"evidence,omitempty"`     // how far the chip was believed, by the bus
+	By           string    `json:"by,omitempty"`           // who carried it here, where that wasn't the client: "uid:1000"
 }
 
 // A line is an entry on disk: sum is the SHA-256 of the entry's bytes.

@@ -139,6 +139,7 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	intake.TLSConfig = s.tlsConfig()
 	intake.ConnState = s.track
 	commands := s.httpServer(ctx, s.control())
+	commands.ConnContext = withCarrier
 
 	var all, keeping sync.WaitGroup
 	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
