@@ -124,7 +124,7 @@ func words(c server.Carried) string {
 	case server.VerdictAccepted:
 		return fmt.Sprintf("accepted from %s: entry %d, %s", c.Station, c.Seq, number)
 	case server.VerdictKnown:
-		return fmt.Sprintf("known already from %s: entry %d, %s, %s", c.Station, c.Seq, c.State, number)
+		return fmt.Sprintf("known already from %s: entry %d, state %s, %s", c.Station, c.Seq, c.State, number)
 	case server.VerdictRefused:
 		return "refused: " + c.Reason + advice(c.Reason)
 	}
