@@ -101,9 +101,21 @@ func (s *Server) readPast(ctx context.Context) {
 	}
 }
 
-// patience is how long a question about accesses waits for those before the start;
-// the station waits no longer for any look-up.
+// patience is how long a question waits for what was before the start; the station
+// waits no longer for any look-up.
 const patience = 3 * time.Second
+
+// soon waits until it is there, with patience.
+func soon(ctx context.Context, there <-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case <-there:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 // of lists the newest accesses of a person, the newest first, and how many there are.
 func (a *accesses) of(person string) (newest []access, n int) {
@@ -164,16 +176,7 @@ func (s *Server) accessLog(m *message) {
 		writeReason(m, http.StatusBadRequest, agency.ReasonBadFIN)
 		return
 	}
-	soon := time.NewTimer(patience)
-	defer soon.Stop()
-	select {
-	case <-s.accesses.there:
-	case <-m.req.Context().Done():
-	case <-soon.C:
-	}
-	select {
-	case <-s.accesses.there:
-	default: // half of the truth is none
+	if !soon(m.req.Context(), s.accesses.there) { // half of the truth is none
 		later(m, http.StatusServiceUnavailable, reasonBusy)
 		return
 	}

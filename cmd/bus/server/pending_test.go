@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"kosk/cmd/bus/ledger"
+	"kosk/cmd/bus/ledger/jetstream"
 	"kosk/cmd/bus/registry"
 )
 
@@ -91,4 +93,48 @@ func BenchmarkPending(b *testing.B) {
 	b.ReportMetric(first.Seconds()/float64(b.N), "first-s")
 	b.ReportMetric(float64(most)/(1<<20), "MiB")
 	b.ReportMetric(float64(goroutines), "goroutines")
+}
+
+// BenchmarkRestart makes a server over a real ledger in which so many young requests
+// wait for a decision: what a restart costs for each, before anybody is served.
+func BenchmarkRestart(b *testing.B) {
+	const n = 10_000
+	reg, err := registry.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	book, err := jetstream.Open(b.Context(), jetstream.Config{Dir: filepath.Join(b.TempDir(), "ledger"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := packSubmission("KIOSK-001", make([]byte, 2400))
+	var all sync.WaitGroup
+	for w := range 256 {
+		all.Go(func() {
+			for i := w; i < n; i += 256 {
+				if _, _, err := book.Append(b.Context(), submissionKey(fmt.Sprintf("01K9%022d", i)), body); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.ResetTimer()
+	for range b.N {
+		s, err := New(b.Context(), Config{Registry: reg, Ledger: book, Log: slog.New(slog.DiscardHandler), Provider: provider})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if waiting := s.Load().Waiting; waiting != n {
+			b.Fatalf("%d wait", waiting)
+		}
+		if err := s.messages.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "us/request")
+	b.StopTimer()
+	if err := book.Close(); err != nil {
+		b.Fatal(err)
+	}
 }

@@ -109,6 +109,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		accesses: newAccesses(), changes: newChanges(), pace: newPace(c.Rate),
 		shelf: &shelf{dir: c.Registry.Dir(), key: c.Registry.Keys().Receipt},
 	}
+	s.changes.filling = true // until Run has been through the ledger
 	if s.Spans == nil {
 		s.Spans = noSpans{}
 	}
@@ -149,6 +150,7 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	all.Go(func() { cancel(commands.Serve(control)) })
 	all.Go(func() { s.runWork(ctx) })
 	all.Go(func() { s.readPast(ctx) })
+	all.Go(func() { s.fillChanges(ctx) })
 	var failed error
 	select {
 	case <-ctx.Done():
