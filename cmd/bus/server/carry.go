@@ -28,8 +28,9 @@ import (
 //   - A station that was shut out can't send. Whoever carries its requests must say
 //     that they know: its key may be in foreign hands.
 
-// reasonShutOut says that the station of a request that was carried was shut out.
-const reasonShutOut = "station_shut_out"
+// carryShutOut says that the station of a request that was carried was shut out. Only who
+// carries it is told, never a kiosk.
+const carryShutOut = "station_shut_out"
 
 // callCarry is its name in the logs.
 const callCarry = "import"
@@ -125,7 +126,7 @@ func (s *Server) mightSend(m *message, shutOut bool) bool {
 		s.registryFailed(m, err)
 	case !station.Removed.IsZero() && !shutOut:
 		s.refused.Add(1)
-		writeReason(m, http.StatusForbidden, reasonShutOut)
+		writeReason(m, http.StatusForbidden, carryShutOut)
 	case !d.Allows(m.client, m.service, http.MethodPut, "/v1/submissions/"+m.id):
 		s.refused.Add(1)
 		s.xroadError(m, http.StatusInternalServerError, errAccessDenied, "request is not allowed")

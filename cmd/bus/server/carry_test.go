@@ -112,7 +112,7 @@ func TestWhatIsNotCarried(t *testing.T) {
 		{"late", d.ID, k.seal(late), VerdictRefused, reasonTooLate},
 		{"not an id", "17", good, VerdictRefused, reasonBadID},
 		{"too long", d.ID, make([]byte, request.MaxSealed+1), VerdictRefused, reasonTooLarge},
-		{"of a station that was shut out", lost.ID, gone.seal(lost), VerdictRefused, reasonShutOut},
+		{"of a station that was shut out", lost.ID, gone.seal(lost), VerdictRefused, carryShutOut},
 		{"of such a station, and there already", old.ID, oldSealed, VerdictKnown, ""},
 	} {
 		if got := b.carries(tt.id, tt.sealed); got.Verdict != tt.verdict || got.Reason != tt.reason {
