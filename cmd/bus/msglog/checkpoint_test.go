@@ -256,6 +256,7 @@ func TestACheckpointThatDoesNotFit(t *testing.T) {
 		{"another key's", resealed(forger, func(*checkpoint) {}), 12, false},
 		{"a head is no checkpoint", bytes.SplitAfter(good[headsFile], []byte("\n"))[1], 12, false},
 		{"another place", resealed(o.Key, func(c *checkpoint) { c.Entry.At++ }), 12, false},
+		{"another entry's place", resealed(o.Key, func(c *checkpoint) { c.Entry.At = 0 }), 12, false},
 		{"another head's place", resealed(o.Key, func(c *checkpoint) { c.HeadAt = 0 }), 12, false},
 		{"behind the end", resealed(o.Key, func(c *checkpoint) { c.Entry.At = 1 << 40 }), 12, false},
 		{"a month that isn't there", resealed(o.Key, func(c *checkpoint) { c.Entry.Month = "2001-01" }), 12, false},
@@ -360,12 +361,24 @@ func TestACheckpointFindsWhatWasCutWithItsHeads(t *testing.T) {
 
 func TestPruningMovesTheCheckpoint(t *testing.T) {
 	dir, o := t.TempDir(), Options{Key: newKey(t)}
-	set := marked(t, dir, o, 12, 2, 6)
+	set := marked(t, dir, o, 12, 2, 6, 10)
+	c, err := parseCheckpoint(bytes.TrimSpace(set[1]), &o.Key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := theMonth(t, dir)
 	lines := bytes.SplitAfter(readFile(t, path), []byte("\n"))
 	old := filepath.Join(dir, "2019-03.jsonl") // as if the first eight were of an earlier month
 	put(t, old, bytes.Join(lines[:8], nil))
 	put(t, path, bytes.Join(lines[8:], nil))
+	c.Entry.At = int64(len(lines[8])) // where entry 10 stands now
+	raw, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set[1], err = seal.Sign(checkpointKind, raw, o.Key); err != nil {
+		t.Fatal(err)
+	}
 	whole := o
 	whole.whole = true
 	l, err := Open(dir, whole)
@@ -385,6 +398,10 @@ func TestPruningMovesTheCheckpoint(t *testing.T) {
 	put(t, filepath.Join(dir, checkpointFile), set[0]) // as if it had been cut off before it set its own
 	if got, err := reopen(dir, o); err != nil || len(got.since) != 4 {
 		t.Errorf("the checkpoint of before: %d since, %v", len(got.since), err)
+	}
+	put(t, filepath.Join(dir, checkpointFile), set[1]) // one behind the cut
+	if got, err := reopen(dir, o); err != nil || len(got.since) != 4 || len(got.unset) != 1 || !errors.Is(got.unset[0], errPruned) {
+		t.Errorf("a checkpoint behind the cut: %d since, %v, %v", len(got.since), got.unset, err)
 	}
 	put(t, old, bytes.Join(lines[:8], nil)) // and before it removed
 	if got, err := reopen(dir, o); err != nil || len(got.all()) != 12 {

@@ -142,7 +142,7 @@ func TestTheLongestRests(t *testing.T) {
 func TestOneAsksForTheLedger(t *testing.T) {
 	const n = 10_000
 	back := time.Time{}
-	d, w := scheduled(t, time.Millisecond, 2*time.Minute, func(job, int) (wait, error) {
+	d, w := scheduled(t, 10*time.Millisecond, 2*time.Minute, func(job, int) (wait, error) {
 		if time.Now().Before(back) {
 			return wait{}, fmt.Errorf("append: %w", ledger.ErrUnavailable)
 		}
