@@ -26,6 +26,7 @@ type commands struct {
 	Station   stationCommand   `cmd:"" help:"Stations: the kiosks that may talk to this bus."`
 	Status    statusCommand    `cmd:"" help:"Show the counters of the bus that is serving."`
 	Phone     phoneCommand     `cmd:"" help:"Approve or refuse on the simulated phone of a test person."`
+	Import    importCommand    `cmd:"" help:"Take requests that a kiosk could not deliver: exports of kioskctl queue export."`
 	Fault     faultCommand     `cmd:"" help:"Script faults of the bus that is serving."`
 	Member    memberCommand    `cmd:"" help:"Members and subsystems."`
 	Service   serviceCommand   `cmd:"" help:"Services."`

@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"bus": startBus, "stopbus": stopBus, "fault": setFault, "code": newCode, "forget": forget,
 			"machine": makeMachine, "card": moveCard, "pcscd": killDaemon, "paper": setPaper, "kiosk": runKiosk,
-			"report": checkReport, "await": await, "line": runLine, "requests": putRequests,
+			"report": checkReport, "await": await, "line": runLine, "requests": putRequests, "sealed": putSealed, "busprogram": buildBus,
 			"pcr": func(*testscript.TestScript, bool, []string) { machine.Extend(t, 7) }, // as another authority would
 		},
 		Condition: func(name string) (bool, error) {

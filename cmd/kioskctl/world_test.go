@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ import (
 	"kosk/device/catalogue"
 	"kosk/device/config"
 	"kosk/device/identity"
+	"kosk/device/provision"
+	"kosk/device/request"
 	"kosk/drivers/card/vcard"
 	"kosk/drivers/printer"
 	"kosk/drivers/printer/paper"
@@ -180,7 +183,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(45 * time.Second); time.Now().Before(end); <-tick.C {
 		if err := ts.Exec(args[1], args[2:]...); err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) {
 			return
 		}
@@ -288,6 +291,38 @@ func putRequests(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(worldOf(ts).line.Queue.Put(context.Background(), offline.Item{
 			ID: id, Stream: "citizen", Class: offline.Today, Refused: offline.Block, Body: []byte("sealed " + id),
 		}))
+	}
+}
+
+// putSealed puts real requests of one person, each a stream of its own, sealed by the kiosk's own key
+// for its bus.
+func putSealed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: sealed id...")
+	}
+	station, err := provision.Load(ts.MkAbs("kiosk"))
+	ts.Check(err)
+	for i, id := range args {
+		p := agency.Population()[0]
+		body, err := request.Seal(request.Draft{
+			ID: request.ID(id), Station: station.Name, Service: agency.WorkCertificate, CatalogueVersion: "1",
+			CreatedAt: time.Now(), Clock: request.ClockTrusted, MonoSeq: uint64(i + 1), BootID: "boot", Lang: "az",
+			Answers: request.Answers{"purpose": "bank"},
+			Holder:  request.Holder{FIN: p.FIN, Surname: p.Surname, GivenNames: p.GivenNames, DocumentNumber: p.DocumentNumber},
+		}, station.Key, station.Recipient)
+		ts.Check(err)
+		ts.Check(worldOf(ts).line.Queue.Put(context.Background(), offline.Item{ID: id, Stream: id, Class: offline.Today, Body: body}))
+	}
+}
+
+// buildBus builds the bus's own program, for its commands: busprogram FILE.
+func buildBus(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "busprogram file")
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", ts.MkAbs(args[0]), "kosk/cmd/bus").CombinedOutput()
+	if err != nil {
+		ts.Fatalf("%v: %s", err, out)
 	}
 }
 

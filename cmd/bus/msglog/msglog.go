@@ -35,6 +35,8 @@ import (
 // within Options.Every. A head is signed only over what was synced. What a power
 // cut left behind the last head is cut off when the log is opened; anything else
 // that is wrong keeps the log from opening. After a failed write or sync the log refuses.
+// Opening reads what came after the last checkpoint; Past reads what came before, and
+// what it finds wrong keeps the log from opening the next time.
 
 // Errors of the log. Compare with errors.Is.
 var (
@@ -71,6 +73,7 @@ type Entry struct {
 	UsedService  string    `json:"used_service,omitempty"` // counted as one use
 	LedgerSeq    uint64    `json:"ledger_seq,omitempty"`   // of an accepted submission
 	EvidenceSays string    `json:"evidence,omitempty"`     // how far the chip was believed, by the bus
+	By           string    `json:"by,omitempty"`           // who carried it here, where that wasn't the client: "uid:1000"
 }
 
 // A line is an entry on disk: sum is the SHA-256 of the entry's bytes.
@@ -103,7 +106,11 @@ type Options struct {
 	Every   time.Duration     // between heads; a second when zero
 	Stamper Stamper           // may be nil
 	Missed  func(error)       // gets why a stamp did not come; may be nil
-	Seen    func(Entry)       // gets every entry in order, those that are there and those to come; must not call the log; may be nil
+	Seen    func(Entry)       // gets every entry in order, those that Open reads and those to come; must not call the log; may be nil
+	Settle  func() error      // called before a checkpoint: stores what Seen was told, which the next Open won't tell again; may be nil
+	Unset   func(error)       // gets why there is no checkpoint, or none that fits: Open read all, or the next one reads more; may be nil
+
+	whole bool // read everything
 }
 
 // A Stamper gets stamps for heads. RFC 3161.
@@ -126,12 +133,34 @@ type Log struct {
 	month  string
 	last   Entry
 	sum    string
+	place  place // of the last entry
+	size   int64 // of file
 	first  uint64
 	broken error
 
-	heads    *os.File // Run's and Close's alone from here
-	head     Head
-	headLine string // SHA-256 of the last head's line
+	setting sync.Mutex // guards denied and the checkpoint's file
+	denied  bool       // Past found damage: no checkpoint any more
+
+	heads     *os.File // Run's and Close's alone from here
+	headsSize int64
+	head      Head
+	headLine  string // SHA-256 of the last head's line
+	headPlace headPlace
+	from      *checkpoint // where Open began; nil: at the beginning
+	set       *checkpoint // the newest
+	setAt     time.Time
+}
+
+// A place is where the line of an entry begins.
+type place struct {
+	Month string `json:"month"` // "2025-01"
+	At    int64  `json:"at"`
+}
+
+// A headPlace is where the line of a head begins, and the place of its entry.
+type headPlace struct {
+	at    int64
+	entry place
 }
 
 // month names the file of an entry.
@@ -159,7 +188,7 @@ func (l *Log) open() (err error) {
 			l.Seen(e)
 		}
 	}
-	r, err := read(l.dir, &l.Key.PublicKey, true, nil, seen)
+	r, err := l.readTail(seen)
 	if err != nil {
 		return err
 	}
@@ -170,8 +199,15 @@ func (l *Log) open() (err error) {
 		l.cut += t.bytes
 	}
 	l.head, l.headLine, l.synced = r.Head, r.headLine, r.last
+	l.place, l.headPlace, l.set, l.setAt = r.place, r.headPlace, l.from, time.Now()
+	if l.last.Seq == 0 && l.from != nil { // nothing came after the checkpoint
+		l.last, l.sum = l.from.entry, l.from.Head.Sum
+	}
 	l.first = max(1, r.Head.First)
 	if l.heads, err = os.OpenFile(filepath.Join(l.dir, headsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+		return err
+	}
+	if l.headsSize, err = sizeOf(l.heads); err != nil {
 		return err
 	}
 	return l.turn(month(time.Now()))
@@ -179,6 +215,14 @@ func (l *Log) open() (err error) {
 
 // Cut is how many bytes of a torn line were cut off when the log was opened.
 func (l *Log) Cut() int64 { return l.cut }
+
+func sizeOf(f *os.File) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
 
 // turn goes on in the file of a month. The caller holds mu or is alone.
 func (l *Log) turn(name string) error {
@@ -192,7 +236,14 @@ func (l *Log) turn(name string) error {
 		}
 	}
 	l.file, l.month = f, name
-	d, err := os.Open(l.dir)
+	if l.size, err = sizeOf(f); err != nil {
+		return err
+	}
+	return syncFolder(l.dir)
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -242,7 +293,8 @@ func (l *Log) write(e Entry) (Entry, error) {
 		l.broken = fmt.Errorf("%w: %w", ErrBroken, err)
 		return Entry{}, l.broken
 	}
-	l.last, l.sum = e, sum
+	l.last, l.sum, l.place = e, sum, place{l.month, l.size}
+	l.size += int64(len(b))
 	if l.Seen != nil {
 		l.Seen(e)
 	}
@@ -301,7 +353,8 @@ func (l *Log) sync(upto uint64) error {
 }
 
 // Run signs a head over what an earlier process left unsigned, one at every interval
-// in which something was written, until ctx ends, and then the last one.
+// in which something was written, until ctx ends, and then the last one. Now and then,
+// and in the end, it sets a checkpoint.
 func (l *Log) Run(ctx context.Context) error {
 	if _, err := l.Sign(); err != nil {
 		return err
@@ -313,12 +366,18 @@ func (l *Log) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			_, err := l.Sign()
+			if err == nil {
+				l.checkpoint()
+			}
 			return err
 		case <-tick.C:
 		}
 		h, err := l.Sign()
 		if err != nil {
 			return err
+		}
+		if l.due() {
+			l.checkpoint()
 		}
 		if l.Stamper != nil && h.Seq > 0 && time.Since(stamped) >= stampEvery {
 			stamped = time.Now() // a service that is down isn't asked more often
@@ -333,7 +392,7 @@ func (l *Log) Run(ctx context.Context) error {
 // already that.
 func (l *Log) Sign() (Head, error) {
 	l.mu.Lock()
-	last, sum, first := l.last.Seq, l.sum, l.first
+	last, sum, first, place := l.last.Seq, l.sum, l.first, l.place
 	l.mu.Unlock()
 	if last == l.head.Seq && first == max(1, l.head.First) {
 		return l.head, nil
@@ -356,7 +415,8 @@ func (l *Log) Sign() (Head, error) {
 	if err := unix.Fdatasync(int(l.heads.Fd())); err != nil {
 		return Head{}, fmt.Errorf("sign head: %w: %w", ErrBroken, err)
 	}
-	l.head, l.headLine = h, hexSum(b)
+	l.head, l.headLine, l.headPlace = h, hexSum(b), headPlace{l.headsSize, place}
+	l.headsSize += int64(len(b)) + 1
 	return h, nil
 }
 
@@ -416,6 +476,11 @@ func months(dir string) ([]string, error) {
 // eachLine calls seen with each line, without its end; whole is false for a last
 // one that has none.
 func eachLine(path string, seen func(b []byte, whole bool, at int64) error) error {
+	return eachLineFrom(path, 0, seen)
+}
+
+// eachLineFrom is eachLine for the lines from a place on.
+func eachLineFrom(path string, at int64, seen func(b []byte, whole bool, at int64) error) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -424,8 +489,11 @@ func eachLine(path string, seen func(b []byte, whole bool, at int64) error) erro
 		return err
 	}
 	defer f.Close()
+	if _, err := f.Seek(at, io.SeekStart); err != nil {
+		return err
+	}
 	r := bufio.NewReaderSize(f, 64<<10)
-	for at := int64(0); ; {
+	for {
 		b, err := r.ReadSlice('\n')
 		if len(b) > 0 && !errors.Is(err, bufio.ErrBufferFull) {
 			whole := b[len(b)-1] == '\n'

@@ -108,6 +108,7 @@ func Prune(dir, before string, o Options) (int, error) {
 		return 0, fmt.Errorf("prune message log: month %q", before)
 	}
 	first := uint64(0)
+	o.whole = true
 	o.Seen = func(e Entry) {
 		if first == 0 && month(e.At) >= before {
 			first = e.Seq
@@ -146,5 +147,6 @@ func (l *Log) prune(first uint64, before string) (n int, err error) {
 			n++
 		}
 	}
+	l.checkpoint()
 	return n, nil
 }

@@ -11,6 +11,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/digitorus/timestamp"
 
@@ -26,6 +27,7 @@ type Report struct {
 	Signed   uint64 `json:"signed"`   // entries up to here stand under the last head
 	Unsigned uint64 `json:"unsigned"` // after it: not yet proved
 	Torn     int64  `json:"torn"`     // bytes of an unfinished last line
+	Known    uint64 `json:"known"`    // the entry of the checkpoint that lies there: the log reaches as far; 0: none that is ours
 	Stamps   int    `json:"stamps"`   // of time-stamping authorities
 	Head     Head   `json:"head"`
 }
@@ -43,6 +45,19 @@ type reading struct {
 	compared uint64              // N of the newest that head has been
 	pruned   string              // sum that a head has of the last entry that was pruned
 
+	place     place     // of the last entry
+	headPlace headPlace // of the last head; its entry's only as far as it was read
+
+	scope
+}
+
+// A scope is what is to be read, and how. Zero: all of it, changing nothing.
+type scope struct {
+	repair  bool              // what is wrong behind the last head's entry is no damage but torn
+	from    *checkpoint       // begin behind it
+	upto    *checkpoint       // end with it
+	known   *checkpoint       // the log must have it
+	ended   func() error      // asked at each line: why no more is wanted, or nil; may be nil itself
 	stamped map[uint64]string // sums that heads have of these entries; nil: nobody asks
 }
 
@@ -52,30 +67,47 @@ type torn struct {
 	at, bytes int64
 }
 
-// errTail ends the reading of a file whose tail is to be cut.
-var errTail = errors.New("torn tail")
+// errTail ends the reading of a file whose tail is to be cut, errEnough one of
+// which no more is wanted.
+var (
+	errTail   = errors.New("torn tail")
+	errEnough = errors.New("enough")
+)
 
-// read goes through all files and checks chain and heads. stamped gets the sums of
-// its entries; it may be nil. With repair, what is wrong behind the last head's entry
-// is no damage but torn, and of the heads only the last one's signature is checked,
-// which covers all before it by their hashes: there is one for each second.
-// Errors: ErrDamaged.
-func read(dir string, key *ecdsa.PublicKey, repair bool, stamped map[uint64]string, seen func(Entry, string)) (*reading, error) {
-	r := &reading{stamped: stamped}
-	path := filepath.Join(dir, headsFile)
-	if err := r.readHeads(path, key, !repair); err != nil {
+// read goes through the files and checks chain and heads. With repair or upto, of the
+// heads only the last one's signature is checked, which covers all before it by their
+// hashes: there is one for each second. Errors: ErrDamaged, errPruned.
+func read(dir string, key *ecdsa.PublicKey, s scope, seen func(Entry, string)) (*reading, error) {
+	r := &reading{scope: s}
+	path, begin := filepath.Join(dir, headsFile), int64(0)
+	if s.from != nil {
+		begin = r.beginAt(s.from)
+	}
+	if err := r.readHeads(path, begin, key); err != nil {
 		return nil, err
+	}
+	if s.from != nil && r.Head.First != s.from.Head.First {
+		return nil, errPruned
 	}
 	names, err := months(dir)
 	if err != nil {
 		return nil, err
 	}
-	again, stop := iter.Pull(headsIn(path))
+	again, stop := iter.Pull(headsIn(path, begin))
 	defer stop()
 	r.heads = again
 	r.nextHead()
 	for i, name := range names {
-		err := r.readMonth(filepath.Join(dir, name), i == len(names)-1, repair, seen)
+		at := int64(0)
+		if s.from != nil && name < s.from.Entry.Month+monthSuffix {
+			continue
+		} else if s.from != nil && name == s.from.Entry.Month+monthSuffix {
+			at = s.from.next
+		}
+		err := r.readMonth(dir, name, at, i == len(names)-1, seen)
+		if errors.Is(err, errEnough) {
+			break
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -84,14 +116,13 @@ func read(dir string, key *ecdsa.PublicKey, repair bool, stamped map[uint64]stri
 }
 
 // headsIn are the heads in a file that readHeads has been through.
-func headsIn(path string) iter.Seq[Head] {
-	enough := errors.New("enough")
+func headsIn(path string, begin int64) iter.Seq[Head] {
 	return func(yield func(Head) bool) {
-		_ = eachLine(path, func(b []byte, whole bool, _ int64) error { // complete sees when it ended early
+		_ = eachLineFrom(path, begin, func(b []byte, whole bool, _ int64) error { // complete sees when it ended early
 			raw, err := seal.Peek(headKind, b)
 			var h Head
 			if err != nil || json.Unmarshal(raw, &h) != nil || !whole || !yield(h) {
-				return enough
+				return errEnough
 			}
 			return nil
 		})
@@ -119,19 +150,38 @@ func (r *reading) nextHead() {
 	}
 }
 
-// readMonth reads one file of the chain.
-func (r *reading) readMonth(path string, newest, repair bool, seen func(Entry, string)) error {
-	err := eachLine(path, func(b []byte, whole bool, at int64) error {
-		err := error(nil)
+// asked says why no more is to be read.
+func (r *reading) asked() error {
+	if r.ended == nil {
+		return nil
+	}
+	return r.ended()
+}
+
+// readMonth reads one file of the chain, from a place on.
+func (r *reading) readMonth(dir, name string, begin int64, newest bool, seen func(Entry, string)) error {
+	path, month := filepath.Join(dir, name), strings.TrimSuffix(name, monthSuffix)
+	err := eachLineFrom(path, begin, func(b []byte, whole bool, at int64) error {
+		err := r.asked()
+		if err != nil {
+			return err
+		}
 		if !whole {
 			err = fmt.Errorf("%w: torn in the middle", ErrDamaged)
 		} else {
 			err = r.entry(b, seen)
 		}
 		if err == nil {
+			r.place = place{month, at}
+			if r.last == r.Head.Seq {
+				r.headPlace.entry = r.place
+			}
+			if r.upto != nil && r.last == r.upto.Head.Seq {
+				return errEnough
+			}
 			return nil
 		}
-		if !newest || whole && !repair || r.last < r.Head.Seq {
+		if !newest || whole && !r.repair || r.last < r.Head.Seq {
 			return err
 		}
 		info, errStat := os.Stat(path)
@@ -147,6 +197,7 @@ func (r *reading) readMonth(path string, newest, repair bool, seen func(Entry, s
 	return err
 }
 
+// entry takes the line of an entry.
 func (r *reading) entry(b []byte, seen func(Entry, string)) error {
 	e, sum, err := decode(b)
 	if err != nil {
@@ -186,9 +237,13 @@ func (r *reading) next(e Entry, sum string) error {
 }
 
 // readHeads goes through the heads, to the last.
-func (r *reading) readHeads(path string, key *ecdsa.PublicKey, all bool) error {
+func (r *reading) readHeads(path string, begin int64, key *ecdsa.PublicKey) error {
 	var last []byte
-	err := eachLine(path, func(b []byte, whole bool, at int64) error {
+	all := !r.repair && r.upto == nil
+	err := eachLineFrom(path, begin, func(b []byte, whole bool, at int64) error {
+		if err := r.asked(); err != nil {
+			return err
+		}
 		if !whole { // a head that never was finished says nothing
 			r.torn = append(r.torn, torn{path, at, int64(len(b))})
 			return nil
@@ -207,15 +262,27 @@ func (r *reading) readHeads(path string, key *ecdsa.PublicKey, all bool) error {
 		if h.N != r.Head.N+1 || h.Prev != r.headLine || h.Seq < r.Head.Seq || h.First < r.Head.First {
 			return fmt.Errorf("%w: head %d does not follow head %d", ErrDamaged, h.N, r.Head.N)
 		}
-		r.Head, r.headLine = h, hexSum(b)
+		r.Head, r.headLine, r.headPlace.at = h, hexSum(b), at
 		last = append(last[:0], b...)
 		r.Heads++
+		if r.known != nil && h.N == r.known.Head.N && r.headLine != r.known.HeadSum {
+			return fmt.Errorf("%w: head %d is not the one of the checkpoint", ErrDamaged, h.N)
+		}
+		if r.upto != nil && h.N == r.upto.Head.N {
+			return errEnough
+		}
 		return nil
 	})
-	if err == nil && r.Heads > 0 && !all {
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	if err == nil && len(last) > 0 && !all {
 		if _, err = seal.Open(headKind, last, key); err != nil {
-			err = fmt.Errorf("%w: head %d: %w", ErrDamaged, r.Heads, err)
+			err = fmt.Errorf("%w: head %d: %w", ErrDamaged, r.Head.N, err)
 		}
+	}
+	if err == nil && r.known != nil && r.Head.N < r.known.Head.N {
+		err = fmt.Errorf("%w: cut off: a checkpoint was set at head %d, the last that is there is %d", ErrDamaged, r.known.Head.N, r.Head.N)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", headsFile, err)
@@ -250,7 +317,8 @@ func (r *reading) complete() error {
 }
 
 // Verify checks a log offline. known is a head that somebody kept elsewhere, or
-// nil: it finds a log that was cut together with its heads. roots are those of the
+// nil: it finds a log that was cut together with its heads, and so does a checkpoint
+// that lies beside them. Nothing is left unread for a checkpoint. roots are those of the
 // time-stamping authorities whose stamps count; with nil, stamps are not looked at.
 // Errors: ErrDamaged.
 func Verify(dir string, key *ecdsa.PublicKey, known *Head, roots *x509.CertPool) (Report, error) {
@@ -261,8 +329,9 @@ func Verify(dir string, key *ecdsa.PublicKey, known *Head, roots *x509.CertPool)
 			return Report{}, fmt.Errorf("verify message log: %w", err)
 		}
 	}
+	set, _ := readCheckpoint(dir, key) // first: a bus that is serving may set another
 	found := ""
-	r, err := read(dir, key, false, stamped, func(e Entry, sum string) {
+	r, err := read(dir, key, scope{stamped: stamped, known: set}, func(e Entry, sum string) {
 		if known != nil && e.Seq == known.Seq {
 			found = sum
 		}
@@ -272,6 +341,9 @@ func Verify(dir string, key *ecdsa.PublicKey, known *Head, roots *x509.CertPool)
 	}
 	if known != nil && known.Seq >= r.First && found != known.Sum {
 		return Report{}, fmt.Errorf("verify message log: %w: entry %d is not the one of the head that is known", ErrDamaged, known.Seq)
+	}
+	if set != nil {
+		r.Known = set.Head.Seq
 	}
 	if roots != nil {
 		if r.Stamps, err = verifyStamps(dir, stamped, roots); err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,9 +35,13 @@ type access struct {
 // accesses are by the keyed hash of whose data it is. They are read from the
 // message log, which is where they are kept.
 type accesses struct {
+	there chan struct{} // closed when those are in it that were before the start
+
 	mu  sync.Mutex // guards all
 	all map[string]looks
 }
+
+func newAccesses() *accesses { return &accesses{there: make(chan struct{}), all: map[string]looks{}} }
 
 // looks are those at one person's data.
 type looks struct {
@@ -50,14 +55,66 @@ func (a *accesses) add(e msglog.Entry) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	l := a.all[e.Person]
+	a.all[e.Person] = a.all[e.Person].and(access{
+		At: e.At, Client: e.Client, Call: e.Call, Service: e.Purpose, Done: e.Status >= 200 && e.Status < 300,
+	})
+}
+
+// and is l with one more.
+func (l looks) and(one access) looks {
 	if l.n++; len(l.newest) >= 2*maxAccesses {
 		l.newest = append([]access{}, l.newest[len(l.newest)-maxAccesses+1:]...)
 	}
-	l.newest = append(l.newest, access{
-		At: e.At, Client: e.Client, Call: e.Call, Service: e.Purpose, Done: e.Status >= 200 && e.Status < 300,
-	})
-	a.all[e.Person] = l
+	l.newest = append(l.newest, one)
+	return l
+}
+
+// precede puts those before all that are there, once. Nobody else has them.
+func (a *accesses) precede(past *accesses) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for person, since := range a.all {
+		l := past.all[person]
+		n := l.n + since.n
+		for _, one := range since.newest {
+			l = l.and(one)
+		}
+		l.n = n // of many, not all are named
+		past.all[person] = l
+	}
+	a.all = past.all
+	close(a.there)
+}
+
+// readPast reads what the start has left unread of the message log: who looked at
+// whose data before. It also proves it: a log that turns out damaged ends the bus, and
+// the next start.
+func (s *Server) readPast(ctx context.Context) {
+	past, begin := newAccesses(), time.Now()
+	switch err := s.messages.Past(ctx, past.add); {
+	case err == nil:
+		s.accesses.precede(past)
+		s.Log.Info("message log read to its beginning", "ms", time.Since(begin).Milliseconds())
+	case ctx.Err() == nil:
+		s.Log.Error("message log failed", "err", err)
+		s.fail(err)
+	}
+}
+
+// patience is how long a question waits for what was before the start; the station
+// waits no longer for any look-up.
+const patience = 3 * time.Second
+
+// soon waits until it is there, with patience.
+func soon(ctx context.Context, there <-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case <-there:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // of lists the newest accesses of a person, the newest first, and how many there are.
@@ -117,6 +174,10 @@ func (s *Server) accessLog(m *message) {
 	}
 	if !agency.ValidFIN(q.FIN) {
 		writeReason(m, http.StatusBadRequest, agency.ReasonBadFIN)
+		return
+	}
+	if !soon(m.req.Context(), s.accesses.there) { // half of the truth is none
+		later(m, http.StatusServiceUnavailable, reasonBusy)
 		return
 	}
 	newest, n := s.accesses.of(s.person(q.FIN))

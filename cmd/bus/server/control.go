@@ -92,6 +92,7 @@ func (s *Server) control() http.Handler {
 		}
 		writeJSON(w, http.StatusOK, s.faults.list())
 	})
+	mux.HandleFunc("POST /import/{id}", s.logged(callCarry, s.carry))
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
 		s.ClearFaults()
 		writeJSON(w, http.StatusOK, s.faults.list())
@@ -142,10 +143,6 @@ func (c Control) ClearFaults(ctx context.Context) error {
 }
 
 func (c Control) do(ctx context.Context, method, path string, in, out any) error {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
-	}
-	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -154,12 +151,9 @@ func (c Control) do(ctx context.Context, method, path string, in, out any) error
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
-		return ErrNotServing
-	}
+	resp, err := c.send(req)
 	if err != nil {
-		return fmt.Errorf("ask bus: %w", err)
+		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -167,4 +161,20 @@ func (c Control) do(ctx context.Context, method, path string, in, out any) error
 		return fmt.Errorf("bus says: %s", bytes.TrimSpace(text))
 	}
 	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+// send asks the bus. Errors: ErrNotServing.
+func (c Control) send(req *http.Request) (*http.Response, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotServing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask bus: %w", err)
+	}
+	return resp, nil
 }

@@ -127,6 +127,11 @@ func TestEvidence(t *testing.T) {
 			case tt.want != "" && (resp.StatusCode != http.StatusBadRequest || v["reason"] != tt.want):
 				t.Errorf("%s %v, want %s", resp.Status, v, tt.want)
 			}
+			d.ID = request.NewID(time.Now()) // and the same when somebody carries it
+			got := b.carries(d.ID, k.seal(d))
+			if want := map[bool]Verdict{true: VerdictAccepted, false: VerdictRefused}[tt.want == ""]; got.Verdict != want || got.Reason != tt.want {
+				t.Errorf("carried: %+v, want %s %s", got, want, tt.want)
+			}
 		})
 	}
 }

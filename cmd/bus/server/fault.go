@@ -77,7 +77,7 @@ func (f *faults) add(fault Fault) error {
 	if fault.Name == FaultWrongCertificate || fault.Name == faultClockSkew {
 		fault.Service = "" // the bus has one certificate and one clock for all
 	}
-	f.change(func() { f.set = append(f.set, fault) })
+	f.alter(func() { f.set = append(f.set, fault) })
 	return nil
 }
 
@@ -95,9 +95,16 @@ func (s *Server) addFault(f Fault) error {
 	return s.faults.add(f)
 }
 
-func (f *faults) clear() { f.change(func() { f.set = nil }) }
+func (f *faults) clear() { f.alter(func() { f.set = nil }) }
 
-func (f *faults) change(do func()) {
+// change is closed at the next change.
+func (f *faults) change() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
+func (f *faults) alter(do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	do()
@@ -219,28 +226,19 @@ func (s *Server) goneStale(m *message, id request.ID) bool {
 	return true
 }
 
-// atAgency lets faults act on an agency's work on a request: down holds it
-// until the fault is cleared, slow delays it, refuse makes it say no.
-func (f *faults) atAgency(ctx context.Context, service string) (refuse bool, err error) {
-	if fault, ok := f.take(faultSlow, service); ok {
-		if err := pause(ctx, fault.Delay); err != nil {
-			return false, err
+// atAgency lets faults act on an agency's work on a request: slow delays it, once,
+// down holds it until the fault is cleared, refuse makes it say no.
+func (f *faults) atAgency(service string, slowed bool) (w wait, refuse bool) {
+	if !slowed {
+		if fault, ok := f.take(faultSlow, service); ok && fault.Delay > 0 {
+			return wait{rest: fault.Delay}, false
 		}
 	}
-	for {
-		f.mu.Lock()
-		changed := f.changed
-		f.mu.Unlock()
-		if !f.has(faultDown, service) {
-			_, refuse = f.take(faultRefuse, service)
-			return refuse, nil
-		}
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case <-changed:
-		}
+	if f.has(faultDown, service) {
+		return wait{agency: service}, false
 	}
+	_, refuse = f.take(faultRefuse, service)
+	return wait{}, refuse
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -28,7 +28,8 @@ const (
 )
 
 // openFiles opens what is kept beside the ledger. The message log comes last: its
-// entries bring statistics and accesses up to date.
+// entries since the last checkpoint bring the statistics up to date; for accesses it
+// is read to its beginning, later.
 func (s *Server) openFiles() (err error) {
 	dir, p := s.Registry.Dir(), s.Provider
 	if err := s.Registry.EnsureDirectory(p.Member, p.Subsystem, Endpoints(), Version); err != nil {
@@ -54,6 +55,8 @@ func (s *Server) openFiles() (err error) {
 	}
 	s.messages, err = msglog.Open(filepath.Join(dir, MessageFolder), msglog.Options{
 		Key: s.Registry.Keys().Receipt, Durable: s.DurableLog, Stamper: s.Stamper, Seen: s.seen,
+		Settle: func() error { return s.stats.Save(s.messages.Sync) },
+		Unset:  func(err error) { s.Log.Warn("no checkpoint for the message log", "err", err) },
 		Missed: func(err error) { s.Log.Warn("no stamp for the message log", "err", err) },
 	})
 	if err != nil {

@@ -2,9 +2,12 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"kosk/cmd/bus/msglog"
 )
@@ -47,7 +50,7 @@ func TestWhatIsNotListedIsForgotten(t *testing.T) {
 // TestAccessesOfOnePersonAreBounded: they are counted all, and named as far as an
 // answer names them.
 func TestAccessesOfOnePersonAreBounded(t *testing.T) {
-	a := &accesses{all: map[string]looks{}}
+	a := newAccesses()
 	for i := range 10*maxAccesses + 7 {
 		a.add(msglog.Entry{Person: "p", Call: fmt.Sprint(i), Status: 200})
 		if n := len(a.all["p"].newest); n > 2*maxAccesses {
@@ -58,4 +61,74 @@ func TestAccessesOfOnePersonAreBounded(t *testing.T) {
 			t.Fatalf("after %d: %d named of %d, from %s to %s", i+1, len(newest), n, newest[0].Call, newest[len(newest)-1].Call)
 		}
 	}
+}
+
+// TestWhatCameMeanwhile: what is noted while those of before the start are read, in
+// whichever order the two come, is listed as if it had come after them.
+func TestWhatCameMeanwhile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var all []noted
+		decided := map[string]bool{}
+		for i := range rapid.IntRange(0, 20).Draw(t, "entries") {
+			n := noted{station: "a", id: fmt.Sprint(i), seq: uint64(i + 1), at: time.Now()}
+			if k := rapid.IntRange(0, max(0, i-1)).Draw(t, "decides"); i > 0 && rapid.Bool().Draw(t, "decision") && all[k].station != "" && !decided[all[k].id] {
+				n.station, n.id = "", all[k].id
+				decided[n.id] = true
+			}
+			all = append(all, n)
+		}
+		want := newChanges()
+		for _, n := range all {
+			want.submittedAt(n)
+		}
+		got := newChanges()
+		got.filling = true
+		from := rapid.IntRange(0, len(all)).Draw(t, "early from")
+		upto := rapid.IntRange(from, len(all)).Draw(t, "told up to") // the walk may see some of them as well
+		err := got.fill(func(take func(noted)) error {
+			for i, n := range all {
+				if i >= from {
+					got.submittedAt(n)
+				}
+				if i < upto {
+					take(n)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, newest, _ := got.after("a", 0)
+		wantPage, wantNewest, _ := want.after("a", 0)
+		if !slices.Equal(page, wantPage) || newest != wantNewest {
+			t.Errorf("got %v, %d; want %v, %d", page, newest, wantPage, wantNewest)
+		}
+	})
+}
+
+// TestLooksOfBeforeAndSince: those that are read late come first.
+func TestLooksOfBeforeAndSince(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(0, 5*maxAccesses).Draw(t, "looks")
+		from := rapid.IntRange(0, n).Draw(t, "since")
+		want, since, past := newAccesses(), newAccesses(), newAccesses()
+		for i := range n {
+			e := msglog.Entry{Person: fmt.Sprint("p", i%2), Call: fmt.Sprint(i)}
+			want.add(e)
+			if i >= from {
+				since.add(e)
+			} else {
+				past.add(e)
+			}
+		}
+		since.precede(past)
+		for _, person := range []string{"p0", "p1", "nobody"} {
+			got, count := since.of(person)
+			wantLooks, wantCount := want.of(person)
+			if !slices.Equal(got, wantLooks) || count != wantCount {
+				t.Fatalf("%s: %d of %d, want %d of %d", person, len(got), count, len(wantLooks), wantCount)
+			}
+		}
+	})
 }

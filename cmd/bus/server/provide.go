@@ -53,7 +53,7 @@ type standing struct {
 
 // Version of the intake's description; its first number stands in every path. See
 // README.md for when it changes.
-const Version = "1.2.0"
+const Version = "1.3.0"
 
 // A route is one call of the intake.
 type route struct {
@@ -170,18 +170,11 @@ func (s *Server) put(m *message, arg string) {
 	if !ok || s.disturbed(m, serviceCode, faultSlow, faultDown, faultRefuse) {
 		return
 	}
-	select {
-	case s.submitting <- struct{}{}:
-		defer func() { <-s.submitting }()
-	default:
-		later(m, http.StatusTooManyRequests, reasonBusy)
+	leave, ok := s.enter(m)
+	if !ok {
 		return
 	}
-	if !s.begin(m.id) {
-		later(m, http.StatusConflict, reasonInFlight)
-		return
-	}
-	defer s.end(m.id)
+	defer leave()
 	e, created, ok := s.accept(m, id)
 	if _, twice := s.faults.take(faultDuplicate, serviceCode); ok && twice {
 		e, created, ok = s.accept(m, id) // as if the network had delivered it twice
@@ -201,6 +194,26 @@ func (s *Server) put(m *message, arg string) {
 		status = http.StatusCreated
 	}
 	writeJSON(m, status, standing{State: stateAccepted, Receipt: receipt})
+}
+
+// enter lets a submission in: one under its id, and not too many at once. When ok is
+// false it has answered.
+func (s *Server) enter(m *message) (leave func(), ok bool) {
+	select {
+	case s.submitting <- struct{}{}:
+	default:
+		later(m, http.StatusTooManyRequests, reasonBusy)
+		return nil, false
+	}
+	if !s.begin(m.id) {
+		<-s.submitting
+		later(m, http.StatusConflict, reasonInFlight)
+		return nil, false
+	}
+	return func() {
+		s.end(m.id)
+		<-s.submitting
+	}, true
 }
 
 // accept checks the envelope and writes it into the ledger. When ok is false it
@@ -231,8 +244,7 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 		}
 	}
 	if err != nil {
-		s.Log.Error("registry failed", "err", err)
-		s.xroadError(m, http.StatusInternalServerError, errInternal, "registry")
+		s.registryFailed(m, err)
 		return e, false, false
 	}
 	if reason != "" {
@@ -252,7 +264,7 @@ func (s *Server) accept(m *message, id request.ID) (e ledger.Entry, created, ok 
 	s.accepted.Add(1)
 	m.used, m.entry = created, e.Seq
 	s.changes.submitted(m.station, m.id, e.Seq)
-	s.work.addOpen(m.id, draft)
+	s.work.addOpen(m.id, e.Seq, draft)
 	return e, created, true
 }
 

@@ -106,9 +106,10 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		Config: c, faults: newFaults(), since: time.Now().UTC(),
 		submitting: make(chan struct{}, maxSubmitting), failed: make(chan error, 1),
 		inFlight: map[string]bool{}, conns: map[net.Conn]struct{}{}, lastSeen: map[string]time.Time{},
-		accesses: &accesses{all: map[string]looks{}}, changes: newChanges(), pace: newPace(c.Rate),
+		accesses: newAccesses(), changes: newChanges(), pace: newPace(c.Rate),
 		shelf: &shelf{dir: c.Registry.Dir(), key: c.Registry.Keys().Receipt},
 	}
+	s.changes.filling = true // until Run has been through the ledger
 	if s.Spans == nil {
 		s.Spans = noSpans{}
 	}
@@ -139,6 +140,7 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	intake.TLSConfig = s.tlsConfig()
 	intake.ConnState = s.track
 	commands := s.httpServer(ctx, s.control())
+	commands.ConnContext = withCarrier
 
 	var all, keeping sync.WaitGroup
 	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
@@ -147,6 +149,8 @@ func (s *Server) Run(ctx context.Context, kiosks, control net.Listener) error {
 	all.Go(func() { cancel(intake.ServeTLS(kiosks, "", "")) })
 	all.Go(func() { cancel(commands.Serve(control)) })
 	all.Go(func() { s.runWork(ctx) })
+	all.Go(func() { s.readPast(ctx) })
+	all.Go(func() { s.fillChanges(ctx) })
 	var failed error
 	select {
 	case <-ctx.Done():

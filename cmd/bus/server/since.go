@@ -25,7 +25,11 @@ const (
 // changes know the last ledger entry about each submission, by station, as far
 // back as is listed.
 type changes struct {
+	there chan struct{} // closed when those are in it that were before the start
+
 	mu      sync.Mutex // guards all below
+	filling bool       // they aren't yet
+	early   []noted    // what was noted meanwhile; without a station: a decision
 	owner   map[string]string
 	last    map[string]map[string]uint64 // station -> id -> sequence
 	newest  map[string]uint64
@@ -42,7 +46,7 @@ type noted struct {
 
 func newChanges() *changes {
 	return &changes{
-		owner: map[string]string{}, last: map[string]map[string]uint64{}, newest: map[string]uint64{}, changed: map[string]chan struct{}{},
+		there: make(chan struct{}), owner: map[string]string{}, last: map[string]map[string]uint64{}, newest: map[string]uint64{}, changed: map[string]chan struct{}{},
 	}
 }
 
@@ -54,19 +58,49 @@ func (c *changes) submitted(station, id string, seq uint64) {
 func (c *changes) submittedAt(n noted) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.owner[n.id] = n.station
+	if c.filling {
+		c.early = append(c.early, n)
+		return
+	}
+	c.take(n)
+}
+
+// take notes a submission, or a decision. The caller holds mu.
+func (c *changes) take(n noted) {
+	if n.station != "" {
+		c.owner[n.id] = n.station
+	} else if n.station = c.owner[n.id]; n.station == "" {
+		return // its submission isn't listed any more
+	}
 	c.note(n)
+}
+
+// fill puts in what was before the start, from one who tells of it in order, and then
+// what came meanwhile, which may be the same in part. Nobody is answered before.
+func (c *changes) fill(tell func(take func(noted)) error) error {
+	err := tell(func(n noted) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.take(n)
+	})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.early {
+		c.take(n)
+	}
+	c.filling, c.early = false, nil
+	close(c.there)
+	return nil
 }
 
 // decided notes that there is a decision about a submission, now.
 func (c *changes) decided(id string, seq uint64) { c.decidedAt(id, seq, time.Now()) }
 
 func (c *changes) decidedAt(id string, seq uint64, at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if station, ok := c.owner[id]; ok {
-		c.note(noted{station, id, seq, at})
-	}
+	c.submittedAt(noted{"", id, seq, at})
 }
 
 // note adds what is new and forgets what isn't listed any more. The caller holds mu.
@@ -144,6 +178,10 @@ func (s *Server) list(m *message, _ string) {
 		writeReason(m, http.StatusBadRequest, agency.ReasonBadQuestion)
 		return
 	}
+	if !soon(m.req.Context(), s.changes.there) {
+		later(m, http.StatusServiceUnavailable, reasonBusy)
+		return
+	}
 	page, newest, changed := s.changes.after(m.station, since)
 	tag := m.req.Header.Get("If-None-Match")
 	if wait > 0 && (len(page) == 0 || tag == seqTag(newest)) {
@@ -190,28 +228,65 @@ func parseSeq(text string) (uint64, error) {
 	return strconv.ParseUint(text, 10, 64)
 }
 
-// replayChange notes an entry that was in the ledger at the start, unless it is
-// older than what is listed.
-func (s *Server) replayChange(ctx context.Context, e ledger.Entry) error {
+// fillChanges reads from the ledger whose those are that were there at the start: their
+// bodies say it. That takes four times as long as the walk that finds what is to be
+// done, so nothing else waits for it.
+func (s *Server) fillChanges(ctx context.Context) {
+	begin, done := time.Now(), uint64(0)
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for rest := firstRest; ; rest = min(2*rest, longestRest) {
+		err := s.changes.fill(func(take func(noted)) error {
+			return s.Ledger.Each(ctx, done, func(e ledger.Entry) error {
+				n, ok, err := s.changeOf(ctx, e)
+				if ok && err == nil {
+					take(n)
+				}
+				if err == nil {
+					done = e.Seq
+				}
+				return err
+			})
+		})
+		switch {
+		case err == nil:
+			s.Log.Info("submissions listed", "ms", time.Since(begin).Milliseconds())
+			return
+		case ctx.Err() != nil:
+			return
+		case !errors.Is(err, ledger.ErrUnavailable):
+			s.fail(err)
+			return
+		}
+		s.Log.Error("ledger failed", "err", err)
+		pause.Reset(rest)
+		select {
+		case <-ctx.Done():
+		case <-pause.C:
+		}
+	}
+}
+
+// changeOf is what an entry says of a submission, unless it is older than what is
+// listed.
+func (s *Server) changeOf(ctx context.Context, e ledger.Entry) (n noted, ok bool, err error) {
 	if time.Since(e.At) > listedFor {
-		return nil
+		return n, false, nil
 	}
 	if id, ok := strings.CutPrefix(e.Key, outcomePrefix); ok {
-		s.changes.decidedAt(id, e.Seq, e.At)
-		return nil
+		return noted{"", id, e.Seq, e.At}, true, nil
 	}
 	id, ok := strings.CutPrefix(e.Key, submissionPrefix)
 	if _, err := request.ParseID(id); !ok || err != nil {
-		return nil
+		return n, false, nil
 	}
 	_, body, err := s.Ledger.Get(ctx, e.Key)
 	if err != nil {
-		return err
+		return n, false, err
 	}
 	station, _, err := unpackSubmission(body)
 	if err != nil {
-		return errors.Join(err, ledger.ErrDamaged)
+		return n, false, errors.Join(err, ledger.ErrDamaged)
 	}
-	s.changes.submittedAt(noted{station, id, e.Seq, e.At})
-	return nil
+	return noted{station, id, e.Seq, e.At}, true, nil
 }

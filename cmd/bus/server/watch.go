@@ -85,9 +85,8 @@ func (s *Server) Load() Load {
 	s.mu.Lock()
 	flying := len(s.inFlight)
 	s.mu.Unlock()
-	s.work.mu.Lock()
-	defer s.work.mu.Unlock()
-	return Load{InFlight: flying, Waiting: len(s.work.jobs), Working: len(s.work.busy), Entry: s.entry.Load()}
+	waiting, working := s.work.load()
+	return Load{InFlight: flying, Waiting: waiting, Working: working, Entry: s.entry.Load()}
 }
 
 // Tracked is how a submission stands, without anything of the person: neither

@@ -2,11 +2,13 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,199 +44,111 @@ func unpackSubmission(b []byte) (station string, sealed []byte, err error) {
 	return string(name), sealed, nil
 }
 
-// openAtOnce is how many requests wait for their agency opened, at most. Opening
-// one is much of what it costs; what doesn't fit is opened again.
-const openAtOnce = 64
-
-// work is what the agencies still have to do. A request that was just accepted is
-// open, and stays so until its turn, which is a matter of milliseconds. The ledger
-// alone says what there is to do: after a restart, or when the first try failed,
-// the request is read from there.
-type work struct {
-	ready chan struct{} // holds a token while there may be jobs
-	room  int           // for open requests
-
-	mu   sync.Mutex // guards all below
-	jobs []string
-	busy map[string]bool
-	open map[string]request.Draft
-}
-
-func newWork() *work {
-	return &work{ready: make(chan struct{}, 1), room: openAtOnce, busy: map[string]bool{}, open: map[string]request.Draft{}}
-}
-
-// addOpen adds a job whose request is at hand.
-func (w *work) addOpen(id string, d request.Draft) {
-	w.mu.Lock()
-	if len(w.open) < w.room {
-		w.open[id] = d
-	}
-	w.mu.Unlock()
-	w.add(id)
-}
-
-// draft is the request of a job, once.
-func (w *work) draft(id string) (d request.Draft, ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	d, ok = w.open[id]
-	delete(w.open, id)
-	return d, ok
-}
-
-func (w *work) add(id string) {
-	w.mu.Lock()
-	w.jobs = append(w.jobs, id)
-	w.mu.Unlock()
-	select {
-	case w.ready <- struct{}{}:
-	default: // the token is there
-	}
-}
-
-// take returns all jobs and marks them as being worked on.
-func (w *work) take() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	jobs := w.jobs
-	w.jobs = nil
-	for _, id := range jobs {
-		w.busy[id] = true
-	}
-	return jobs
-}
-
-func (w *work) done(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.busy, id)
-}
-
-func (w *work) working(id string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.busy[id]
-}
-
 // replay counts what stands in the ledger and finds what was left undone.
 func (s *Server) replay(ctx context.Context) error {
-	open := map[string]bool{}
-	var order []string
+	undone := undone{}
 	err := s.Ledger.Each(ctx, 0, func(e ledger.Entry) error {
-		if id, ok := strings.CutPrefix(e.Key, submissionPrefix); ok {
+		switch undone.note(e) {
+		case submissionPrefix:
 			s.accepted.Add(1)
-			open[id] = true
-			order = append(order, id)
-		}
-		if id, ok := strings.CutPrefix(e.Key, outcomePrefix); ok {
+		case outcomePrefix:
 			s.effects.Add(1)
-			delete(open, id)
 		}
-		return s.replayChange(ctx, e)
+		return nil
 	})
-	for _, id := range order {
-		if open[id] {
-			s.work.add(id)
-		}
-	}
+	s.work.addAll(undone.jobs())
 	return err
+}
+
+// undone are the requests without a decision, and their places in the ledger: what
+// there is to do, whatever was done before a restart.
+type undone map[jobID]uint64
+
+// note takes an entry in, and says of which kind it is.
+func (u undone) note(e ledger.Entry) (prefix string) {
+	for _, prefix := range []string{submissionPrefix, outcomePrefix} {
+		text, ok := strings.CutPrefix(e.Key, prefix)
+		if !ok {
+			continue
+		}
+		if id, ok := jobIDOf(text); ok && prefix == submissionPrefix {
+			u[id] = e.Seq
+		} else if ok {
+			delete(u, id)
+		}
+		return prefix
+	}
+	return ""
+}
+
+// jobs are in the ledger's order.
+func (u undone) jobs() []job {
+	all := make([]job, 0, len(u))
+	for id, seq := range u {
+		all = append(all, job{id: id, seq: seq})
+	}
+	slices.SortFunc(all, func(a, b job) int { return cmp.Compare(a.seq, b.seq) })
+	return all
 }
 
 // atOnce is how many requests are opened and decided at the same time.
 const atOnce = 4
 
-// runWork gives every job to its agency until ctx ends. A job whose agency is
-// down waits by itself and holds up nobody.
+// runWork gives every job to its agency until ctx ends.
 func (s *Server) runWork(ctx context.Context) {
-	var jobs sync.WaitGroup
-	defer jobs.Wait()
 	tokens := make(chan struct{}, atOnce)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.work.ready:
-		}
-		for _, id := range s.work.take() {
-			jobs.Go(func() { s.carryOut(ctx, id, tokens) })
-		}
-	}
+	s.work.run(ctx, duties{
+		perform: func(ctx context.Context, j job) (wait, error) { return s.perform(ctx, j, tokens) },
+		down:    func(service string) bool { return s.faults.has(faultDown, service) },
+		changed: s.faults.change,
+		failed: func(j job, err error) {
+			s.Log.Error("work failed", "id", j.id.String(), "err", err)
+			if errors.Is(err, ledger.ErrUnknown) {
+				s.fail(err)
+			}
+		},
+	})
 }
 
-// Pauses before a job is tried again.
-const (
-	firstRest   = 100 * time.Millisecond
-	longestRest = 10 * time.Second
-	rareRest    = 10 * time.Minute // when it isn't the ledger that is away
-)
-
-// carryOut performs a job until it is decided: who filed it waits for an answer.
-// A ledger that can't be asked is asked again soon; whatever else fails may need
-// somebody's hand, and is tried again at longer and longer intervals.
-func (s *Server) carryOut(ctx context.Context, id string, tokens chan struct{}) {
-	defer s.work.done(id)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	longest := longestRest
-	for rest := firstRest; ; rest = min(2*rest, longest) {
-		err := s.perform(ctx, id, tokens)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		s.Log.Error("work failed", "id", id, "err", err)
-		switch {
-		case errors.Is(err, ledger.ErrUnknown):
-			s.fail(err)
-			return
-		case errors.Is(err, ledger.ErrUnavailable):
-			longest = longestRest
-		default:
-			longest = rareRest
-		}
-		timer.Reset(rest)
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-	}
-}
-
-// perform has one request decided and writes the decision down.
-func (s *Server) perform(ctx context.Context, id string, tokens chan struct{}) (err error) {
-	ctx, end := s.Spans.Step(ctx, StepWork, id)
-	defer func() { end(err) }()
+// perform has one request decided and writes the decision down, or says what it is
+// to wait for.
+func (s *Server) perform(ctx context.Context, j job, tokens chan struct{}) (w wait, err error) {
 	select {
 	case tokens <- struct{}{}:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return w, context.Cause(ctx)
 	}
 	release := sync.OnceFunc(func() { <-tokens })
 	defer release()
-	draft, opened := s.work.draft(id)
+	id := j.id.String()
+	draft, opened := s.work.draft(j.id)
 	if !opened {
 		if draft, err = s.reopen(ctx, id); err != nil {
-			return err
+			return w, err
 		}
 	}
-	release() // the agency may take its time
-	refuse, err := s.faults.atAgency(ctx, draft.Service)
-	if err != nil {
-		return err
+	w, refuse := s.faults.atAgency(draft.Service, j.slowed)
+	if w.rest > 0 {
+		s.work.keepOpen(j.id, draft)
 	}
+	if w != (wait{}) {
+		return w, nil
+	}
+	release() // the agency may take its time, and the ledger commits those together who stand in its line
+	ctx, end := s.Spans.Step(ctx, StepWork, id)
+	defer func() { end(err) }()
 	decision := agency.Decision{Reason: agency.ReasonAgencyRefused}
 	if !refuse {
 		if decision, err = s.agencies.Decide(draft, time.Now()); err != nil {
-			return err
+			return w, err
 		}
 	}
 	if _, twice := s.faults.take(faultDuplicate, draft.Service); twice {
 		if err := s.record(ctx, id, decision); err != nil {
-			return err
+			return w, err
 		}
 	}
-	return s.record(ctx, id, decision)
+	return w, s.record(ctx, id, decision)
 }
 
 // reopen reads a request from the ledger.

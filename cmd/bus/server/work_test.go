@@ -149,3 +149,55 @@ func cpu(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// slowWalks is a ledger through which every walk but the first, that of the start,
+// waits.
+type slowWalks struct {
+	ledger.Ledger
+	walks atomic.Int64
+	let   chan struct{}
+}
+
+func (s *slowWalks) Each(ctx context.Context, after uint64, seen func(ledger.Entry) error) error {
+	if s.walks.Add(1) > 1 {
+		select {
+		case <-s.let:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return s.Ledger.Each(ctx, after, seen)
+}
+
+// A bus that has just started takes and decides at once; only what needs all that was
+// before asks to come again.
+func TestServesBeforeAllIsRead(t *testing.T) {
+	dir := t.TempDir()
+	first := open(t, dir)
+	k := first.station("KIOSK-001")
+	old := draftOf(k, 0)
+	if resp, v := k.ask(http.MethodPut, path(old), k.seal(old)); resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%s %v", resp.Status, v)
+	}
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	slow := &slowWalks{let: make(chan struct{})}
+	k.bench = open(t, dir, func(c *Config) { slow.Ledger, c.Ledger = c.Ledger, slow })
+	d := draftOf(k, 0)
+	if resp, v := k.ask(http.MethodPut, path(d), k.seal(d)); resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%s %v", resp.Status, v)
+	}
+	if resp, v := k.ask(http.MethodGet, path(d)+"?wait=20", nil); v["state"] != stateDone {
+		t.Errorf("%s %v", resp.Status, v)
+	}
+	list := base + "/v1/submissions?since=0"
+	if resp, v := k.ask(http.MethodGet, list, nil); resp.StatusCode != http.StatusServiceUnavailable || v["reason"] != reasonBusy || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("list: %s %v", resp.Status, v)
+	}
+	close(slow.let)
+	resp, v := k.ask(http.MethodGet, list, nil)
+	if all, _ := v["submissions"].([]any); resp.StatusCode != http.StatusOK || len(all) != 2 {
+		t.Errorf("list: %s %v", resp.Status, v)
+	}
+}

@@ -80,6 +80,7 @@ type message struct {
 	used      bool   // it counts as a use of purpose
 	entry     uint64 // of the ledger
 	evidence  string // how far the chip is believed
+	carrier   string // who brought it, where that wasn't its station
 }
 
 // xroadError answers as the bus itself. PR-REST, 4.6.
@@ -176,7 +177,7 @@ func (s *Server) logEntry(m *message) bool {
 		AskedBytes: len(m.body), Asked: keyed(s.secrets.digest, m.body),
 		AnswerBytes: m.held.Len(), Answer: keyed(s.secrets.digest, m.held.Bytes()),
 		Status: m.status, Error: h.Get("X-Road-Error"),
-		Person: m.person, Purpose: m.purpose, LedgerSeq: m.entry, EvidenceSays: m.evidence,
+		Person: m.person, Purpose: m.purpose, LedgerSeq: m.entry, EvidenceSays: m.evidence, By: m.carrier,
 	}
 	if m.used {
 		e.UsedAgency, e.UsedService = s.countedAs(m.purpose)
