@@ -33,7 +33,7 @@ func (k *Kiosk) secret() bool {
 	case session.Crediting:
 		return k.visit.Hides() || !k.visit.Private
 	}
-	return k.visit.State == session.AskingCAN && !k.visit.Private
+	return k.visit.AsksPassword() && !k.visit.Private
 }
 
 // activate does what a node stands for.

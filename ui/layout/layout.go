@@ -42,7 +42,7 @@ func (p *pen) page() {
 func (p *pen) fit(top, bar float32) (pages [][]block, room, keys Rect) {
 	m := p.margin()
 	room = Rect{m, top, p.Panel.W - 2*m, p.Panel.H - top - bar}
-	rows := p.keyRows()
+	rows := len(p.keyGrid())
 	if rows == 0 {
 		return p.divide(room), room, keys
 	}

@@ -242,7 +242,7 @@ func TestEveryKeyIsNamed(t *testing.T) {
 			t.Errorf("%s: an unknown sign is silent", lang)
 		}
 	}
-	for r, want := range map[rune]string{'I': "ı", 'İ': "i", 'Ə': "ə", 'x': "xe", '7': "yeddi"} {
+	for r, want := range map[rune]string{'I': "ı, işıq", 'İ': "i", 'B': "be, Bakı", 'Ə': "ə", 'x': "xe", '7': "yeddi"} {
 		if got := Text(Rune(text.Az, r)); got != want {
 			t.Errorf("%c: got %q, want %q", r, got, want)
 		}
