@@ -49,7 +49,7 @@ const (
 	numberLetters = 2
 	usualNumber   = 9
 	leastNumber   = 5
-	mostNumber    = 22 // ICAO 9303-5, 4.2.2.1, note j
+	mostNumber    = 14 // other states' go on in the optional field: ICAO 9303-5, 4.2.2.1, note j
 	dateDigits    = 8
 )
 

@@ -32,21 +32,26 @@ func (v *Visit) askingDate(id State, n int, key text.Key) scene.Scene {
 // entryScene is a question for one of the three entries, up to its field.
 func (v *Visit) entryScene(id State, n int, key, lead text.Key, value text.Words) scene.Scene {
 	s := v.scene(id, scene.Question, v.in(key+".title"))
-	s.Add(v.lead(lead))
-	s.Add(v.stepOf(n, 3)...)
 	var wrong []scene.Node
 	if v.Wrong != "" {
 		wrong = []scene.Node{{ID: "wrong", Role: scene.Note, Tone: scene.Bad, Name: v.in(v.Wrong)}}
 	}
+	if v.TextSize < scene.TextLarge || v.Wrong == "" { // larger words need the room, and the lead was read before
+		s.Add(v.lead(lead))
+	}
+	s.Add(v.stepOf(n, 3)...)
 	hint := key + ".hint"
-	if v.Voice { // who listens says when
+	switch {
+	case v.TextSize >= scene.TextLarge && v.Wrong != "":
+		hint = key + ".form"
+	case v.Voice: // who listens says when
 		hint = key + ".heard"
 	}
 	s.Add(wrong...)
 	s.Add(scene.Node{
 		ID: "field", Role: scene.Field, Tone: toneOf(wrong), Name: v.in(key + ".label"), Value: value, Hint: v.in(hint), Private: v.Typed != "",
 	})
-	if v.TextSize >= scene.TextLarge { // larger words need the room
+	if v.TextSize >= scene.TextLarge {
 		unnamed(&s)
 	}
 	return s

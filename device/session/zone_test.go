@@ -263,7 +263,7 @@ func TestThePadFollowsTheNumber(t *testing.T) {
 		t.Errorf("%q", v.Typed)
 	}
 	play(v, types(strings.Repeat("9", 40))...)
-	if len(v.Typed) != 22 {
+	if len(v.Typed) != 14 {
 		t.Errorf("%d characters are taken", len(v.Typed))
 	}
 	v.Step(session.Entered{})

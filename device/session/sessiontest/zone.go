@@ -65,7 +65,7 @@ func zones(lang text.Lang, size scene.TextSize) []scene.Scene {
 	play(session.CardOut{}, session.ChangeAsked{Field: "number"})
 	keep("-mend")
 	play(session.Erased{})
-	digits("22222222222222")
+	digits("WMQ123")
 	keep("-long")
 
 	v = session.New(Kiosk())
