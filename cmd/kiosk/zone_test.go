@@ -68,6 +68,7 @@ func TestTheQuestionsOfTheZoneAreSaid(t *testing.T) {
 	w.types(visit.Person().CAN)
 	w.sees("number")
 	w.hearsInAll("number.title", "number.why")
+	w.do(w.actor.Settles(w.ctx))
 	w.touches("tool.language")
 	w.do(w.actor.Settles(w.ctx))
 	w.do(w.actor.TouchDigits(w.ctx, visit.Person().DocumentNumber))
