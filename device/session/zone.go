@@ -229,6 +229,7 @@ func entryBack(v *Visit, e Event) (State, []Effect) {
 
 // leaveZone leads back to the access number, where the chip has one.
 func leaveZone(v *Visit, e Event) (State, []Effect) {
+	v.Fault = Fault{}
 	switch {
 	case v.Zone.Only:
 		return unpick(v, e)
@@ -279,9 +280,9 @@ func (v *Visit) zoneFailed(err error) (State, []Effect) {
 	if !errors.Is(err, card.ErrWrongMRZ) {
 		return v.fail(faultOf(err))
 	}
-	v.Zone.Refused = v.Zone.Entries
+	v.Zone.Refused, v.Fault = v.Zone.Entries, faultOf(err)
 	if v.Tries < maxTries {
 		return CheckingZone, nil
 	}
-	return v.fail(faultOf(err))
+	return Failing, nil
 }

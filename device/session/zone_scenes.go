@@ -13,25 +13,26 @@ func askingNumber(v *Visit) scene.Scene {
 		lead = "number.why"
 	}
 	value := text.Say(v.Lang, text.Spelt, numberShown(v.Typed))
-	s := v.entryScene(AskingNumber, 1, "number", lead, value)
+	s := v.entryScene(AskingNumber, 1, "number.", lead, value)
 	s.Add(v.numberPad()...)
 	s.Add(v.foot(true, v.entered("can.next", len(v.Typed) >= leastNumber))...)
 	return s
 }
 
-func askingBirth(v *Visit) scene.Scene  { return v.askingDate(AskingBirth, 2, "birth") }
-func askingExpiry(v *Visit) scene.Scene { return v.askingDate(AskingExpiry, 3, "expiry") }
+func askingBirth(v *Visit) scene.Scene  { return v.askingDate(AskingBirth, 2, "birth.") }
+func askingExpiry(v *Visit) scene.Scene { return v.askingDate(AskingExpiry, 3, "expiry.") }
 
 func (v *Visit) askingDate(id State, n int, key text.Key) scene.Scene {
-	s := v.entryScene(id, n, key, key+".lead", v.dateWords(v.Typed))
+	s := v.entryScene(id, n, key, key+"lead", v.dateWords(v.Typed))
 	s.Add(v.keypad()...)
 	s.Add(v.foot(true, v.entered("can.next", isDate(v.Typed)))...)
 	return s
 }
 
-// entryScene is a question for one of the three entries, up to its field.
+// entryScene is a question for one of the three entries, up to its field. Its words stand
+// under the key.
 func (v *Visit) entryScene(id State, n int, key, lead text.Key, value text.Words) scene.Scene {
-	s := v.scene(id, scene.Question, v.in(key+".title"))
+	s := v.scene(id, scene.Question, v.in(key+"title"))
 	var wrong []scene.Node
 	if v.Wrong != "" {
 		wrong = []scene.Node{{ID: "wrong", Role: scene.Note, Tone: scene.Bad, Name: v.in(v.Wrong)}}
@@ -40,16 +41,16 @@ func (v *Visit) entryScene(id State, n int, key, lead text.Key, value text.Words
 		s.Add(v.lead(lead))
 	}
 	s.Add(v.stepOf(n, 3)...)
-	hint := key + ".hint"
+	hint := key + "hint"
 	switch {
 	case v.TextSize >= scene.TextLarge && v.Wrong != "":
-		hint = key + ".form"
+		hint = key + "form"
 	case v.Voice: // who listens says when
-		hint = key + ".heard"
+		hint = key + "heard"
 	}
 	s.Add(wrong...)
 	s.Add(scene.Node{
-		ID: "field", Role: scene.Field, Tone: toneOf(wrong), Name: v.in(key + ".label"), Value: value, Hint: v.in(hint), Private: v.Typed != "",
+		ID: "field", Role: scene.Field, Tone: toneOf(wrong), Name: v.in(key + "label"), Value: value, Hint: v.in(hint), Private: v.Typed != "",
 	})
 	if v.TextSize >= scene.TextLarge {
 		unnamed(&s)
@@ -112,15 +113,15 @@ func checkingZone(v *Visit) scene.Scene {
 	case refused:
 		s.Add(scene.Node{ID: "wrong", Role: scene.Note, Tone: scene.Bad, Name: v.in("fault.wrong_mrz.lead")})
 	}
-	row := func(of State, value text.Words) {
+	row := func(of State, label text.Key, value text.Words) {
 		s.Add(scene.Node{
-			ID: "change." + string(of), Role: scene.Datum, Name: v.in(text.Key(of) + ".label"), Value: value,
+			ID: "change." + string(of), Role: scene.Datum, Name: v.in(label), Value: value,
 			Does: v.in("review.change"), Action: ChangeAsked{string(of)}, Private: true, Typed: true,
 		})
 	}
-	row(AskingNumber, text.Say(v.Lang, text.Spelt, numberShown(v.Zone.Number)))
-	row(AskingBirth, v.dateWords(v.Zone.Birth))
-	row(AskingExpiry, v.dateWords(v.Zone.Expiry))
+	row(AskingNumber, "number.label", text.Say(v.Lang, text.Spelt, numberShown(v.Zone.Number)))
+	row(AskingBirth, "birth.label", v.dateWords(v.Zone.Birth))
+	row(AskingExpiry, "expiry.label", v.dateWords(v.Zone.Expiry))
 	s.Add(v.foot(true, scene.Node{
 		ID: "next", Name: v.in("zone.next"), Action: Confirmed{}, Primary: true, Unavailable: refused || !v.Zone.known(),
 	})...)

@@ -113,6 +113,9 @@ func TestOneEntryIsMendedAlone(t *testing.T) {
 	if n := s.Find("wrong"); n == nil || n.Name.String() != text.In(text.En, "fault.wrong_mrz.lead").String() {
 		t.Error("nothing says what was wrong")
 	}
+	if v.Fault.Key != "fault.wrong_mrz" {
+		t.Errorf("health hears of %q", v.Fault.Key)
+	}
 	if effects := v.Step(session.Confirmed{}); len(effects) > 0 || v.State != session.CheckingZone || v.Wrong != "zone.same" {
 		t.Errorf("%s, %d effects, %q", v.State, len(effects), v.Wrong)
 	}

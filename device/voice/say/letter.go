@@ -6,14 +6,14 @@ import (
 	"kosk/device/text"
 )
 
-// telling has the words that tell the capitals of a document number apart, which by their names alone
-// sound alike (be, ce, de, ge, pe): each a word that all who speak the language know,
-// and that begins with the letter's sound. Letters without one, such as W, have names
-// that nothing sounds like.
+// telling has the words that tell the capitals of a document number apart, which by
+// their names alone sound alike (be, ce, de, ge, pe): each a word that all who speak
+// the language know, and that begins with the letter's sound. No Azerbaijani word
+// begins with I. Letters without a word, such as W, have names that nothing sounds like.
 var telling = map[text.Lang]map[rune]string{
 	text.Az: {
 		'A': "Astara", 'B': "Bakı", 'C': "Cəlilabad", 'D': "Daşkəsən", 'E': "Elçin", 'F': "Füzuli", 'G': "Gəncə", 'H': "Həsən",
-		'I': "işıq", 'J': "jurnal", 'K': "Kəlbəcər", 'L': "Lənkəran", 'M': "Masallı", 'N': "Naxçıvan", 'O': "Oğuz", 'P': "Pirallahı",
+		'I': "nöqtəsiz i", 'J': "jurnal", 'K': "Kəlbəcər", 'L': "Lənkəran", 'M': "Masallı", 'N': "Naxçıvan", 'O': "Oğuz", 'P': "Pirallahı",
 		'Q': "Qəbələ", 'R': "Rəşad", 'S': "Sumqayıt", 'T': "Tovuz", 'U': "Ucar", 'V': "Vaqif", 'X': "Xaçmaz", 'Y': "Yevlax", 'Z': "Zaqatala",
 	},
 	text.Ru: {
