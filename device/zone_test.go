@@ -89,6 +89,14 @@ func TestAZoneByKeys(t *testing.T) {
 		if v := w.view(); v.Scene.Find("field").Value.String() != "AA" || v.Focus != "field" {
 			t.Errorf("%q is typed, the focus is on %q", v.Scene.Find("field").Value.String(), v.Focus)
 		}
+		w.wait(20 * time.Second)
+		from := len(w.said())
+		w.choose("key.turn")
+		w.wait(5 * time.Second)
+		heard := w.said()[from:]
+		if last := heard[len(heard)-1]; last.Text != "Letters" || last.State != "finished" || w.view().Scene.Find("key.Z") == nil {
+			t.Errorf("of the letters the voice says %+v", last)
+		}
 		w.types("1234567")
 		w.wait(20 * time.Second)
 		w.choose("field")

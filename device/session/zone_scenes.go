@@ -24,7 +24,7 @@ func askingExpiry(v *Visit) scene.Scene { return v.askingDate(AskingExpiry, 3, "
 
 func (v *Visit) askingDate(id State, n int, key text.Key) scene.Scene {
 	s := v.entryScene(id, n, key, key+"lead", v.dateWords(v.Typed))
-	s.Add(v.keypad()...)
+	s.Add(v.datePad()...)
 	s.Add(v.foot(true, v.entered("can.next", isDate(v.Typed)))...)
 	return s
 }
@@ -100,6 +100,18 @@ func (v *Visit) numberPad() []scene.Node {
 	}
 	turn.Icon, turn.Name = "digits", v.in("key.digits")
 	return append(keys, turn, erase)
+}
+
+// datePad is the digits, and in the place where the letters were a key that leads back:
+// a finger that has learned that place doesn't end the visit.
+func (v *Visit) datePad() []scene.Node {
+	keys := v.keypad()
+	for i := range keys {
+		if keys[i].ID == "key.clear" {
+			keys[i] = scene.Node{ID: "key.back", Role: scene.Key, Icon: "chevron-left", Name: v.in("back"), Action: WentBack{}}
+		}
+	}
+	return keys
 }
 
 // checkingZone shows what was typed, and mends one entry alone.
