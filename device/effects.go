@@ -37,7 +37,7 @@ func (k *Kiosk) carryOut(ctx context.Context, e session.Effect) {
 	}
 	switch e := e.(type) {
 	case session.ReadHolder:
-		k.startReading(ctx, e.CAN)
+		k.startReading(ctx, e)
 	case session.Unread:
 		k.stopReading()
 	case session.OpenKeys:
@@ -99,7 +99,7 @@ func (k *Kiosk) forget(ctx context.Context) {
 
 // startReading reads the chip beside the loop. What an earlier reading still
 // says is dropped: the number may have been corrected since.
-func (k *Kiosk) startReading(ctx context.Context, can string) {
+func (k *Kiosk) startReading(ctx context.Context, e session.ReadHolder) {
 	k.stopReading()
 	asked, stop := context.WithCancel(k.personal)
 	k.unread = stop
@@ -117,7 +117,7 @@ func (k *Kiosk) startReading(ctx context.Context, can string) {
 		case <-asked.Done():
 		}
 		tell := func(e session.Event) { k.send(asked, post{visit: visit, reading: reading, event: e}) }
-		tell(k.readHolder(asked, visit, can, tell))
+		tell(k.readHolder(asked, visit, e, tell))
 	})
 }
 
@@ -128,10 +128,10 @@ func (k *Kiosk) stopReading() {
 }
 
 // readHolder reads the chip and believes it, or says why not.
-func (k *Kiosk) readHolder(ctx context.Context, visit int, can string, tell func(session.Event)) session.Event {
+func (k *Kiosk) readHolder(ctx context.Context, visit int, e session.ReadHolder, tell func(session.Event)) session.Event {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	holder, err := k.believe(ctx, visit, can, tell)
+	holder, err := k.believe(ctx, visit, e, tell)
 	if err != nil {
 		k.Log.Warn("card not read", "err", err, "visit", visit)
 		return session.ReadFailed{Err: err}
@@ -139,13 +139,13 @@ func (k *Kiosk) readHolder(ctx context.Context, visit int, can string, tell func
 	return session.HolderRead{Holder: holder}
 }
 
-func (k *Kiosk) believe(ctx context.Context, visit int, can string, tell func(session.Event)) (identity.Holder, error) {
+func (k *Kiosk) believe(ctx context.Context, visit int, e session.ReadHolder, tell func(session.Event)) (identity.Holder, error) {
 	c, err := k.Reader.Connect(ctx)
 	if err != nil {
 		return identity.Holder{}, fmt.Errorf("connect: %w", mute(err))
 	}
 	defer c.Close()
-	chip, err := k.Chip.ReadHolder(ctx, c, can, func(dg1 []byte) {
+	chip, err := k.readChip(ctx, c, e, func(dg1 []byte) {
 		if mrz, err := icao.ParseDG1(dg1); err == nil {
 			tell(session.NameRead{GivenNames: text.Title(text.En, mrz.GivenNames)})
 		}
@@ -160,6 +160,14 @@ func (k *Kiosk) believe(ctx context.Context, visit int, can string, tell func(se
 	k.Log.Info("card read", "apdus", chip.APDUs, "bytes", chip.Bytes, "card_ms", chip.Took.Milliseconds(),
 		"protocol", chip.Protocol, "assurance", holder.Assurance.String(), "visit", visit)
 	return holder, nil
+}
+
+// readChip opens a chip with what was typed, and reads it.
+func (k *Kiosk) readChip(ctx context.Context, c card.Card, e session.ReadHolder, early func([]byte)) (*card.Chip, error) {
+	if e.CAN == "" {
+		return k.Chip.ReadHolderByZone(ctx, c, e.Zone, early)
+	}
+	return k.Chip.ReadHolder(ctx, c, e.CAN, early)
 }
 
 // mute says of a card that took too long that it doesn't answer.

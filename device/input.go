@@ -33,7 +33,7 @@ func (k *Kiosk) secret() bool {
 	case session.Crediting:
 		return k.visit.Hides() || !k.visit.Private
 	}
-	return k.visit.State == session.AskingCAN && !k.visit.Private
+	return k.visit.AsksPassword() && !k.visit.Private
 }
 
 // activate does what a node stands for.
@@ -46,8 +46,11 @@ func (k *Kiosk) activate(ctx context.Context, id string) {
 		k.Voice.Echo(t.Rune, k.secret())
 	}
 	k.step(ctx, n.Action)
-	if _, ok := n.Action.(session.Erased); ok {
+	switch n.Action.(type) {
+	case session.Erased:
 		k.erased()
+	case session.PadTurned: // the focus stays, and the keys are others
+		k.Voice.Status(n.Name)
 	}
 }
 

@@ -30,6 +30,11 @@ func secrets(p agency.Person, requests []string) []secret {
 		{"access number", digits(p.CAN)},
 		{"birth date", exactly(p.BirthDate.Format(time.DateOnly))},
 		{"birth date of the zone", digits(p.BirthDate.Format("060102"))},
+		{"birth date as typed", digits(p.BirthDate.Format("02012006"))},
+		{"birth date as shown", exactly(p.BirthDate.Format("02.01.2006"))},
+		{"card's last day", exactly(p.Expires.Format(time.DateOnly))},
+		{"card's last day as typed", digits(p.Expires.Format("02012006"))},
+		{"card's last day as shown", exactly(p.Expires.Format("02.01.2006"))},
 		{"employer", exactly(p.Employer)},
 		{"IMEI", digits(agency.Devices()[0].IMEI)},
 	}

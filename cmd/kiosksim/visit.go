@@ -105,6 +105,7 @@ func (p *play) run(ctx context.Context) error {
 		{"a certificate, in Russian", func() (visit.Report, error) { return p.actor.Certificate(ctx, "ru", false) }},
 		{"a certificate, in English, at the largest text", func() (visit.Report, error) { return p.actor.Certificate(ctx, "en", true) }},
 		{"a certificate, by keys and voice alone", func() (visit.Report, error) { return p.actor.CertificateByKeys(ctx, "az") }},
+		{"a certificate, with a chip without PACE, in Russian", func() (visit.Report, error) { return p.actor.CertificateByZone(ctx, "ru") }},
 		{"an application, signed with PIN2", func() (visit.Report, error) { return p.actor.Application(ctx, "az", false) }},
 		{"an IMEI check, without a card", func() (visit.Report, error) { return p.actor.IMEI(ctx, "az") }},
 		{"a certificate, with the line cut at the review", func() (visit.Report, error) { return p.actor.CertificateLineCut(ctx, "az") }},
@@ -117,7 +118,7 @@ func (p *play) run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", v.what, err)
 		}
 		p.summary.Visits = append(p.summary.Visits, r)
-		p.say("  %-48s %s  %5.1f s  %d touches, %d digits", v.what, r.Outcome, float64(r.TotalMS)/1000, r.Touches, r.Typed)
+		p.say("  %-52s %s  %5.1f s  %d touches, %d digits", v.what, r.Outcome, float64(r.TotalMS)/1000, r.Touches, r.Typed)
 	}
 	return p.after(ctx)
 }

@@ -84,6 +84,7 @@ type Node struct {
 	Selected    bool
 	Unavailable bool // can be reached and heard; activating says Hint
 	Private     bool // personal: heard only through headphones
+	Typed       bool // its value was typed: no log has even its length
 	Decorative  bool // not said
 	Primary     bool // the one to take first: filled
 }

@@ -8,6 +8,7 @@ import (
 	"kosk/device/receipt"
 	"kosk/device/request"
 	"kosk/device/text"
+	"kosk/drivers/card"
 	"kosk/drivers/printer"
 	"kosk/drivers/signer"
 )
@@ -27,6 +28,8 @@ type (
 	HelpToggled    struct{}
 	WithCard       struct{}
 	WithoutCard    struct{}
+	NoCAN          struct{} // the card access number is not there, or can't be read
+	PadTurned      struct{} // letters in place of digits, or digits in place of letters
 	ServicePicked  struct{ ID catalogue.ServiceID }
 	Typed          struct{ Rune rune }
 	Erased         struct{}
@@ -138,8 +141,12 @@ type Effect any
 
 // The effects.
 type (
-	// ReadHolder reads the chip with the card access number.
-	ReadHolder struct{ CAN string }
+	// ReadHolder reads the chip with the card access number, or, where that is
+	// empty, with the zone.
+	ReadHolder struct {
+		CAN  string
+		Zone card.Zone
+	}
 	// OpenKeys asks the card about the PIN of a use.
 	OpenKeys struct {
 		Claim int

@@ -32,7 +32,8 @@ var faults = []struct {
 	fault Fault
 }{
 	{card.ErrWrongCAN, Fault{"fault.wrong_can", AskingCard, false}},
-	{card.ErrWrongMRZ, Fault{"fault.wrong_mrz", AskingCard, false}},
+	{card.ErrWrongMRZ, Fault{"fault.wrong_mrz", CheckingZone, true}},
+	{card.ErrWantsMRZ, Fault{"fault.wants_mrz", AskingCard, false}},
 	{card.ErrRemoved, Fault{"fault.removed", AskingCard, true}},
 	{card.ErrNoCard, Fault{"fault.removed", AskingCard, true}},
 	{card.ErrMute, Fault{"fault.mute", AskingCard, false}},

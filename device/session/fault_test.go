@@ -28,7 +28,7 @@ import (
 var contracts = map[string]error{
 	"card.ErrNoReader": card.ErrNoReader, "card.ErrNoService": card.ErrNoService, "card.ErrNoCard": card.ErrNoCard,
 	"card.ErrRemoved": card.ErrRemoved, "card.ErrMute": card.ErrMute, "card.ErrForeign": card.ErrForeign,
-	"card.ErrWrongCAN": card.ErrWrongCAN, "card.ErrWrongMRZ": card.ErrWrongMRZ, "card.ErrProtocol": card.ErrProtocol,
+	"card.ErrWrongCAN": card.ErrWrongCAN, "card.ErrWrongMRZ": card.ErrWrongMRZ, "card.ErrWantsMRZ": card.ErrWantsMRZ, "card.ErrProtocol": card.ErrProtocol,
 	"signer.ErrWrongPIN": signer.ErrWrongPIN, "signer.ErrBlocked": signer.ErrBlocked, "signer.ErrLastTry": signer.ErrLastTry,
 	"signer.ErrPINLength": signer.ErrPINLength, "signer.ErrCancelled": signer.ErrCancelled, "signer.ErrNoKeys": signer.ErrNoKeys,
 	"identity.ErrTampered": identity.ErrTampered, "identity.ErrClone": identity.ErrClone, "identity.ErrUnknownSigner": identity.ErrUnknownSigner,

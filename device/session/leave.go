@@ -18,7 +18,7 @@ func (v *Visit) always(e Event) (effects []Effect, done bool) {
 	}
 	switch e := e.(type) {
 	case CardIn:
-		v.Kiosk.CardIn, v.Tries = true, 0
+		v.Kiosk.CardIn, v.Tries, v.Zone.Refused = true, 0, Entries{}
 		return nil, false
 	case CardOut:
 		v.Kiosk.CardIn = false

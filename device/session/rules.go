@@ -50,21 +50,42 @@ var rules = []rule{
 	{Open, ServicePicked{}, to(Filling, Failing, AskingCard, AskingCAN, OpeningKeys, ChoosingMeans), pick},
 	{Open, WentBack{}, to(Home), nil},
 
-	{AskingCard, CardIn{}, to(AskingCAN), nil},
+	{AskingCard, CardIn{}, to(AskingCAN, Reading), cardHere},
 	{AskingCard, ReaderWent{}, to(Failing), readerWent},
 	{AskingCard, OtherMeans{}, to(ChoosingMeans), otherMeans},
-	{AskingCard, WentBack{}, to(Home), unpick},
+	{AskingCard, WentBack{}, to(Home, CheckingZone), cardBack},
 
 	{AskingCAN, Typed{}, to(AskingCAN, Reading), typeCAN},
 	{AskingCAN, Erased{}, to(AskingCAN), erase},
 	{AskingCAN, Entered{}, to(Reading, AskingCAN), enterCAN},
+	{AskingCAN, NoCAN{}, to(AskingNumber), askZone},
 	{AskingCAN, ReaderWent{}, to(Failing), readerWent},
 	{AskingCAN, WentBack{}, to(Home), unpick},
 
+	{AskingNumber, Typed{}, to(AskingNumber, AskingBirth, CheckingZone), typeNumber},
+	{AskingNumber, PadTurned{}, to(AskingNumber), turnPad},
+	{AskingNumber, Erased{}, to(AskingNumber), erase},
+	{AskingNumber, Entered{}, to(AskingNumber, AskingBirth, CheckingZone), enterNumber},
+	{AskingNumber, WentBack{}, to(AskingCAN, AskingCard, Home, CheckingZone), entryBack},
+
+	{AskingBirth, Typed{}, to(AskingBirth, AskingExpiry, CheckingZone), typeDate},
+	{AskingBirth, Erased{}, to(AskingBirth), erase},
+	{AskingBirth, Entered{}, to(AskingBirth, AskingExpiry, CheckingZone), enterDate},
+	{AskingBirth, WentBack{}, to(AskingNumber, CheckingZone), entryBack},
+
+	{AskingExpiry, Typed{}, to(AskingExpiry, Reading, AskingCard, CheckingZone), typeDate},
+	{AskingExpiry, Erased{}, to(AskingExpiry), erase},
+	{AskingExpiry, Entered{}, to(AskingExpiry, Reading, AskingCard, CheckingZone), enterDate},
+	{AskingExpiry, WentBack{}, to(AskingBirth, CheckingZone), entryBack},
+
+	{CheckingZone, ChangeAsked{}, to(AskingNumber, AskingBirth, AskingExpiry, CheckingZone), mend},
+	{CheckingZone, Confirmed{}, to(Reading, AskingCard, CheckingZone), confirmZone},
+	{CheckingZone, WentBack{}, to(AskingCAN, AskingCard, Home), leaveZone},
+
 	{Reading, NameRead{}, to(Reading), nameRead},
 	{Reading, HolderRead{}, to(Choosing, OpeningKeys, ChoosingMeans, Filling, Failing), holderRead},
-	{Reading, ReadFailed{}, to(AskingCAN, Failing), readFailed},
-	{Reading, WentBack{}, to(AskingCAN), readingBack},
+	{Reading, ReadFailed{}, to(AskingCAN, AskingNumber, CheckingZone, Failing), readFailed},
+	{Reading, WentBack{}, to(AskingCAN, CheckingZone), readingBack},
 
 	{Choosing, ServicePicked{}, to(OpeningKeys, ChoosingMeans, Filling, Failing), pick},
 
@@ -131,8 +152,8 @@ var rules = []rule{
 	{Ending, SlipPrinted{}, to(Ending), printed},
 	{Ending, Finished{}, to(TakingCard, Parting, Ending), finish},
 
-	{Failing, Retried{}, to(AskingCard, AskingCAN, ChoosingMeans, Filling, Home), retry},
-	{Failing, CardIn{}, to(AskingCAN, Failing), cardAgain},
+	{Failing, Retried{}, to(AskingCard, AskingCAN, Reading, CheckingZone, ChoosingMeans, Filling, Home), retry},
+	{Failing, CardIn{}, to(AskingCAN, Reading, CheckingZone, Failing), cardAgain},
 	{Failing, Finished{}, to(TakingCard, Parting), finish},
 
 	{TakingCard, TimeUp{}, to(TakingCard), func(v *Visit, _ Event) (State, []Effect) {
@@ -267,12 +288,15 @@ func enterCAN(v *Visit, _ Event) (State, []Effect) {
 	}
 	v.Tries++
 	v.CAN, v.Fault = v.Typed, Fault{}
-	return Reading, []Effect{ReadHolder{v.Typed}}
+	return Reading, []Effect{ReadHolder{CAN: v.Typed}}
 }
 
-// readingBack gives up reading, so that the number can be corrected.
+// readingBack gives up reading, so that what was typed can be corrected.
 func readingBack(v *Visit, _ Event) (State, []Effect) {
 	v.Early = ""
+	if v.Zone.Used {
+		return CheckingZone, []Effect{Unread{}}
+	}
 	return AskingCAN, []Effect{Unread{}}
 }
 
@@ -283,7 +307,7 @@ func nameRead(v *Visit, e Event) (State, []Effect) {
 
 func holderRead(v *Visit, e Event) (State, []Effect) {
 	h := e.(HolderRead).Holder
-	v.Holder, v.Early, v.CAN, v.Tries, v.Carded = &h, "", "", 0, true
+	v.Holder, v.Early, v.CAN, v.Zone, v.Tries, v.Carded = &h, "", "", Zone{}, 0, true
 	if v.Service == nil {
 		return Choosing, nil
 	}
@@ -293,7 +317,13 @@ func holderRead(v *Visit, e Event) (State, []Effect) {
 func readFailed(v *Visit, e Event) (State, []Effect) {
 	err := e.(ReadFailed).Err
 	v.Early, v.CAN = "", ""
-	if errors.Is(err, card.ErrWrongCAN) && v.Tries < maxTries {
+	switch {
+	case v.Zone.Used:
+		return v.zoneFailed(err)
+	case errors.Is(err, card.ErrWantsMRZ):
+		v.Zone.Only = true
+		return askZone(v, e)
+	case errors.Is(err, card.ErrWrongCAN) && v.Tries < maxTries:
 		v.Fault = faultOf(err)
 		return AskingCAN, nil
 	}
@@ -471,10 +501,12 @@ func retry(v *Visit, _ Event) (State, []Effect) {
 	switch {
 	case f.Again == ChoosingMeans && v.Proving.Use != "":
 		return ChoosingMeans, nil
+	case f.Again == CheckingZone && v.Zone.Used:
+		return CheckingZone, nil
 	case f.Again == AskingCard:
 		v.unknow()
 		if v.CardIn && f.CardStays {
-			return AskingCAN, nil
+			return cardHere(v, nil)
 		}
 		return AskingCard, nil
 	case f.Again == Filling && v.Service != nil && v.Answers != nil: // a request that was begun
@@ -492,10 +524,14 @@ func (v *Visit) unknow() {
 
 // cardAgain takes a card that is put in again as the wish to try again.
 func cardAgain(v *Visit, _ Event) (State, []Effect) {
-	if v.Fault.Again != AskingCard {
+	switch {
+	case v.Fault.Again == CheckingZone && v.Zone.Used:
+		v.Fault = Fault{}
+		return CheckingZone, nil
+	case v.Fault.Again != AskingCard:
 		return Failing, nil
 	}
 	v.Fault = Fault{}
 	v.unknow()
-	return AskingCAN, nil
+	return cardHere(v, nil)
 }

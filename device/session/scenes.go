@@ -13,6 +13,7 @@ import (
 // scenes says what the person meets in each state.
 var scenes = map[State]func(*Visit) scene.Scene{
 	Attracting: attracting, Home: home, Open: open, AskingCard: askingCard, AskingCAN: askingCAN,
+	AskingNumber: askingNumber, AskingBirth: askingBirth, AskingExpiry: askingExpiry, CheckingZone: checkingZone,
 	Reading: reading, Choosing: choosing, ChoosingMeans: choosingMeans, Crediting: crediting, OpeningKeys: openingKeys,
 	AskingPIN: askingPIN, VerifyingPIN: verifyingPIN, Approving: approving, Filling: filling, Prefilling: prefilling, Reviewing: reviewing,
 	Consenting: consenting, Sending: sending, Looking: looking, Answering: answering, Ending: ending,
@@ -213,6 +214,7 @@ func askingCAN(v *Visit) scene.Scene {
 	if v.TextSize < scene.TextLarge { // larger words need the room; the lead says the same
 		s.Add(scene.Node{ID: "figure", Role: scene.Figure, Icon: "figure-can", Name: v.in("can.figure")})
 	}
+	s.Add(scene.Node{ID: "no-can", Role: scene.Button, Icon: "card", Name: v.in("can.none"), Action: NoCAN{}})
 	s.Add(v.keypad()...)
 	s.Add(v.foot(true, v.entered("can.next", len(v.Typed) == canDigits))...)
 	return s
@@ -242,8 +244,8 @@ func (v *Visit) keypad() []scene.Node {
 	return keys
 }
 
-func (v *Visit) key(d rune) scene.Node {
-	return scene.Node{ID: "key." + string(d), Role: scene.Key, Name: text.Say(v.Lang, text.Digits, string(d)), Action: Typed{d}}
+func (v *Visit) key(r rune) scene.Node {
+	return scene.Node{ID: "key." + string(r), Role: scene.Key, Name: text.Say(v.Lang, text.Digits, string(r)), Action: Typed{r}}
 }
 
 // spaced sets a thin gap after every n digits.
@@ -349,6 +351,10 @@ func (v *Visit) step(n int) []scene.Node {
 	if n == 1 {
 		n = v.Field + 1
 	}
+	return v.stepOf(n, of)
+}
+
+func (v *Visit) stepOf(n, of int) []scene.Node {
 	said := v.in("step",
 		text.Arg{Name: "n", Words: text.Say(v.Lang, text.Plain, strconv.Itoa(n))},
 		text.Arg{Name: "of", Words: text.Say(v.Lang, text.Plain, strconv.Itoa(of))})

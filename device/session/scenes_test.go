@@ -65,6 +65,9 @@ func met(lang text.Lang) map[string]scene.Scene {
 	short := reach(session.AskingCAN)
 	play(short, session.Typed{Rune: '1'}, session.Entered{})
 	in("can, short", short)
+	heard := reach(session.AskingNumber)
+	heard.Voice, heard.Zone.Only = true, true
+	in("number, heard", heard)
 	check := session.New(sessiontest.Kiosk())
 	play(check, sessiontest.Check(lang)[:3]...)
 	in("imei", check)

@@ -22,13 +22,19 @@ type State string
 
 // The states of a visit.
 const (
-	Attracting State = "attract"  // nobody is here
-	Home       State = "home"     // what would you like to do
-	Open       State = "open"     // the services that need no card
-	AskingCard State = "card"     // put the card in
-	AskingCAN  State = "can"      // type the card access number
-	Reading    State = "reading"  // the chip is being read
-	Choosing   State = "choosing" // the holder is known: which service
+	Attracting State = "attract" // nobody is here
+	Home       State = "home"    // what would you like to do
+	Open       State = "open"    // the services that need no card
+	AskingCard State = "card"    // put the card in
+	AskingCAN  State = "can"     // type the card access number
+	Reading    State = "reading" // the chip is being read
+
+	AskingNumber State = "number"     // type the document number, where the access number is of no use
+	AskingBirth  State = "birth"      // and the date of birth
+	AskingExpiry State = "expiry"     // and the card's last day
+	CheckingZone State = "zone-check" // the chip refused them: check, and mend
+
+	Choosing State = "choosing" // the holder is known: which service
 
 	ChoosingMeans State = "means"      // how to say who one is, or to sign
 	Crediting     State = "credential" // what a means wants typed
@@ -52,13 +58,13 @@ const (
 
 // States lists every state, in the order of a visit.
 var States = []State{
-	Attracting, Home, Open, AskingCard, AskingCAN, Reading, Choosing, ChoosingMeans, Crediting,
+	Attracting, Home, Open, AskingCard, AskingCAN, AskingNumber, AskingBirth, AskingExpiry, CheckingZone, Reading, Choosing, ChoosingMeans, Crediting,
 	OpeningKeys, AskingPIN, VerifyingPIN, Approving, Filling, Prefilling, Reviewing,
 	Consenting, Sending, Looking, Answering, Ending, Failing, TakingCard, Parting,
 }
 
-// maxTries is how often a card access number may be tried before the card has
-// to be taken out and put in again. The chip itself sets no limit.
+// maxTries is how often a password, the access number or the zone, may be tried
+// before the card has to be taken out and put in again. The chip itself sets no limit.
 const maxTries = 5
 
 // canDigits is the length of a card access number on the Azerbaijani card.
@@ -114,8 +120,9 @@ type Person struct {
 	Service *catalogue.Service
 	Typed   string            // in the field on the screen
 	Wrong   text.Key          // what was wrong with it
-	Tries   int               // of the card access number, with this card
+	Tries   int               // of the card access number or the zone, with this card
 	CAN     string            // what was typed, while the chip is being read with it
+	Zone    Zone              // what was typed in place of the access number
 	Early   string            // the given name, before the chip is believed
 	Holder  *identity.Holder  // nil until the chip was read and believed
 	Carded  bool              // the holder came by the card in the slot
@@ -232,6 +239,11 @@ func (v *Visit) enter() []Effect {
 		return v.anew()
 	case AskingCAN: // what is read back from can be corrected
 		v.Typed, v.CAN = v.CAN, ""
+		v.Zone.Used = false
+	case AskingNumber, AskingBirth, AskingExpiry:
+		v.Typed, v.Zone.Pad = *v.entry(), byPlace
+	case Home:
+		v.Zone = Zone{}
 	case TakingCard:
 		return []Effect{Wait{takeCardAgain, TimeUp{}}}
 	case Parting:

@@ -141,7 +141,7 @@ var offered = sync.OnceValue(func() *catalogue.Catalogue {
 })
 
 // What is planted, to be looked for where it mustn't be.
-var planted = []string{"5ARPXK2", "Aygün", "AYGÜN", "Məmmədova", "AA1234567", "482913507264", "Xəzər", "490154203237518", "PLANTED"}
+var planted = []string{"5ARPXK2", "Aygün", "AYGÜN", "Məmmədova", "AA1234567", "482913507264", "Xəzər", "490154203237518", "PLANTED", "AB7654321", "12051990"}
 
 // A choose is a source of decisions: it returns a number below n.
 type choose func(n int) int
@@ -161,17 +161,19 @@ var kinds = []func(c choose, v *session.Visit) session.Event{
 	func(choose, *session.Visit) session.Event { return session.HelpToggled{} },
 	func(choose, *session.Visit) session.Event { return session.WithCard{} },
 	func(choose, *session.Visit) session.Event { return session.WithoutCard{} },
+	func(choose, *session.Visit) session.Event { return session.NoCAN{} },
+	func(choose, *session.Visit) session.Event { return session.PadTurned{} },
 	func(c choose, v *session.Visit) session.Event {
 		return session.ServicePicked{ID: v.Catalogue.Services[c(len(v.Catalogue.Services))].ID}
 	},
 	func(c choose, _ *session.Visit) session.Event {
-		return session.Typed{Rune: one(c, []rune("0123456789a ə")...)}
+		return session.Typed{Rune: one(c, []rune("0123456789aZ ə")...)}
 	},
 	func(choose, *session.Visit) session.Event { return session.Erased{} },
 	func(choose, *session.Visit) session.Event { return session.Entered{} },
 	answered,
 	func(c choose, _ *session.Visit) session.Event {
-		return session.ChangeAsked{Field: one(c, "purpose", "imei", "colour", "none")}
+		return session.ChangeAsked{Field: one(c, "purpose", "imei", "colour", "none", "number", "birth", "expiry")}
 	},
 	func(choose, *session.Visit) session.Event { return session.Confirmed{} },
 	func(choose, *session.Visit) session.Event { return session.Agreed{} },
@@ -211,7 +213,7 @@ var kinds = []func(c choose, v *session.Visit) session.Event{
 		return session.HolderRead{Holder: h}
 	},
 	func(c choose, _ *session.Visit) session.Event {
-		return session.ReadFailed{Err: one(c, anyFault(c), card.ErrWrongCAN)}
+		return session.ReadFailed{Err: one(c, anyFault(c), card.ErrWrongCAN, card.ErrWrongMRZ, card.ErrWantsMRZ)}
 	},
 	lookedUp,
 	func(c choose, v *session.Visit) session.Event {
@@ -327,8 +329,11 @@ func begin(c choose) *session.Visit {
 	k.Full, k.NoReader, k.Test, k.Pages, k.NoTrust = c(8) == 0, c(8) == 0, c(2) == 0, c(2) == 0, c(12) == 1
 	way := one(c, sessiontest.Certificate(text.Az), sessiontest.Check(text.Ru), sessiontest.Down(text.En),
 		sessiontest.Phone(text.Az, "imza", "", "501234567", "123456"), sessiontest.Phone(text.En, "sima", "x"))
-	if c(6) == 1 {
+	switch c(6) {
+	case 1:
 		way = sessiontest.Application(text.Ru)
+	case 2:
+		way = sessiontest.Zone(text.Az)
 	}
 	v := session.New(k)
 	for _, e := range way[:c(len(way))] {
@@ -348,16 +353,42 @@ func next(c choose, v *session.Visit) []session.Event {
 		return []session.Event{session.SlipPresented{}}
 	case v.State == session.AskingCAN && c(3) > 0:
 		return typed("123456")
+	case v.State == session.AskingNumber && c(8) == 1:
+		return []session.Event{session.CardOut{}, session.WentBack{}}
+	case v.State == session.AskingNumber && v.Typed != "" && c(2) == 1:
+		return []session.Event{session.Erased{}, session.Typed{Rune: '1'}, session.Entered{}}
+	case v.State == session.AskingNumber && c(3) > 0:
+		return typed("ab7654321")
+	case v.State == session.CheckingZone && c(3) == 1:
+		return stubborn()
+	case v.State == session.Reading && v.Zone.Used && c(3) == 1: // it is pulled out too early
+		return []session.Event{session.ReadFailed{Err: card.ErrRemoved}}
+	case v.State == session.AskingExpiry && v.Typed != "" && c(2) == 1:
+		return []session.Event{session.CardOut{}, session.Erased{}, session.Typed{Rune: '1'}, session.Entered{}}
+	case (v.State == session.AskingBirth || v.State == session.AskingExpiry) && c(3) > 0:
+		return typed(one(c, "12051990", "13062031", "31021990"))
 	case v.State == session.AskingPIN && c(3) > 0, v.State == session.Crediting && c(3) > 0:
 		return typed("905178642")
 	case v.State == session.VerifyingPIN && c(4) == 1: // the line goes while the card is at work
 		return []session.Event{
 			session.LineChanged{Err: offline.ErrLineDown}, session.Proved{Claim: v.Proving.Claim, Proof: sessiontest.Proof(), Subject: sessiontest.Subject()},
 		}
+	case v.State == session.Consenting && c(4) == 1:
+		return []session.Event{session.LanguageCycled{}, session.Agreed{}}
 	case v.State == session.Filling && c(6) == 0:
 		return typed("490154203237518")
 	}
 	return []session.Event{kinds[fit[c(len(fit))]](c, v)}
+}
+
+// stubborn is somebody who tries one day of birth after the other.
+func stubborn() []session.Event {
+	var all []session.Event
+	for try := range session.MaxTries {
+		all = append(all, session.ChangeAsked{Field: "birth"}, session.Erased{}, session.Typed{Rune: rune('1' + try)}, session.Confirmed{},
+			session.ReadFailed{Err: card.ErrWrongMRZ})
+	}
+	return all
 }
 
 func typed(s string) []session.Event {

@@ -53,6 +53,7 @@ const (
 	Phone               // telephone number
 	Masked              // bullets; the voice says only how many
 	Ordinal             // "2 / 4": Text is "2", the whole is words
+	Spelt               // letters and digits that were typed: said so that B, D and P are told apart
 )
 
 // A Span is one run of a phrase in one language and of one kind.

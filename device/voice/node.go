@@ -101,7 +101,7 @@ func private(n *scene.Node) bool {
 
 func personal(w text.Words) bool {
 	for _, s := range w {
-		if s.Kind == text.FIN || s.Kind == text.DocNo {
+		if s.Kind == text.FIN || s.Kind == text.DocNo || s.Kind == text.Spelt {
 			return true
 		}
 	}
@@ -153,8 +153,14 @@ func alertOf(sc *scene.Scene, n *scene.Node) message {
 }
 
 func focused(sc *scene.Scene, n *scene.Node) message {
-	return message{
+	m := message{
 		class: navigation, scene: sc.ID, node: n.ID, private: private(n), words: describe(sc, n),
-		typed: n.Role == scene.Key || n.Role == scene.Field && !n.Value.Empty(),
+		typed: n.Role == scene.Key || n.Role == scene.Field && !n.Value.Empty() || n.Typed,
 	}
+	if n.Typed { // its name is ours: who has no headphones hears which it is, and what it does
+		bare := *n
+		bare.Value, bare.Hint, bare.Private = nil, nil, false
+		m.open = describe(sc, &bare)
+	}
+	return m
 }

@@ -46,6 +46,7 @@ type message struct {
 	private bool
 	typed   bool         // names or repeats what is typed: nothing of it goes into the log
 	words   []text.Words // sentences
+	open    []text.Words // of a private message, what everybody may hear
 	tone    tone         // sounds before the words
 }
 
@@ -204,9 +205,18 @@ func (s *speaker) render(m message) []utterance {
 		u.tone = m.tone
 		out = append(out, u)
 	}
+	if base.withheld {
+		plain := base
+		plain.withheld, plain.typed = false, false
+		out = append(out, spoken(plain, m.open)...)
+	}
+	return append(out, spoken(base, words)...)
+}
+
+// spoken are words as utterances like u.
+func spoken(u utterance, words []text.Words) (out []utterance) {
 	for _, w := range words {
 		for _, p := range say.Parts(w) {
-			u := base
 			u.part = p
 			out = append(out, u)
 		}

@@ -34,6 +34,9 @@ var (
 	ErrWrongCAN = errors.New("wrong card access number")
 	// ErrWrongMRZ says that the chip refused what the machine readable zone says.
 	ErrWrongMRZ = errors.New("wrong machine readable zone")
+	// ErrWantsMRZ says that the chip doesn't open with the card access number, but
+	// with what the machine readable zone says.
+	ErrWantsMRZ = errors.New("chip opens by its machine readable zone")
 	// ErrProtocol says that the card broke the protocol: a bad length, a bad MAC, a bad structure.
 	ErrProtocol = errors.New("card broke the protocol")
 )
@@ -124,7 +127,27 @@ type HolderReader interface {
 	// ReadHolder opens the chip with its card access number and reads it. It
 	// calls early, when it is not nil, with DG1 as soon as that is read.
 	ReadHolder(ctx context.Context, c Card, can string, early func(dg1 []byte)) (*Chip, error)
+	// ReadHolderByZone is ReadHolder with what the machine readable zone says.
+	ReadHolderByZone(ctx context.Context, c Card, z Zone, early func(dg1 []byte)) (*Chip, error)
 }
+
+// A Zone is what opens a chip of all that its machine readable zone says,
+// ICAO 9303-11, 4.3.2.
+type Zone struct {
+	Number         string // of the document: A to Z and digits, without fillers and check digit
+	Birth, Expires time.Time
+}
+
+// Format keeps a zone out of logs and prints, for all verbs and flags.
+func (Zone) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hiddenZone) }
+
+// LogValue implements slog.LogValuer.
+func (Zone) LogValue() slog.Value { return slog.StringValue(hiddenZone) }
+
+// MarshalText keeps a zone out of encoders.
+func (Zone) MarshalText() ([]byte, error) { return []byte(hiddenZone), nil }
+
+const hiddenZone = "zone"
 
 // A Chip is all that was read from an ICAO 9303 chip, not yet believed.
 type Chip struct {

@@ -35,6 +35,8 @@ var icons = map[string]string{
 	"certificate":   `<path d="M5 2.5 L15 2.5 L19 6.5 L19 21.5 L5 21.5 Z" fill="none" stroke="C" stroke-width="1.8" stroke-linejoin="round"/><path d="M8.5 9 L15.5 9 M8.5 13 L15.5 13 M8.5 17 L12 17" fill="none" stroke="C" stroke-width="1.7" stroke-linecap="round"/>`,
 	"arrow-down":    `<path d="M12 2 L12 21.4 M4.6 14 L12 21.6 L19.4 14" fill="none" stroke="C" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>`,
 	"arrow-up":      `<path d="M12 22 L12 2.6 M4.6 10 L12 2.4 L19.4 10" fill="none" stroke="C" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>`,
+	"digits":        `<circle cx="5" cy="3.2" r="1.9" fill="C"/><circle cx="12" cy="3.2" r="1.9" fill="C"/><circle cx="19" cy="3.2" r="1.9" fill="C"/><circle cx="5" cy="9.1" r="1.9" fill="C"/><circle cx="12" cy="9.1" r="1.9" fill="C"/><circle cx="19" cy="9.1" r="1.9" fill="C"/><circle cx="5" cy="15" r="1.9" fill="C"/><circle cx="12" cy="15" r="1.9" fill="C"/><circle cx="19" cy="15" r="1.9" fill="C"/><circle cx="12" cy="20.9" r="1.9" fill="C"/>`,
+	"letters":       `<path d="M1.5 19 L7 4 L12.5 19 M3.4 14 L10.6 14" fill="none" stroke="C" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/><path d="M16 4 L16 19 L19 19 A3.9 3.9 0 0 0 19 11.2 L16 11.2 M19 11.2 A3.6 3.6 0 0 0 19 4 L16 4" fill="none" stroke="C" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>`,
 	"mark":          star("C"),
 	"wait":          star("C"),
 }

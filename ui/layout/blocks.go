@@ -206,7 +206,7 @@ func (p *pen) figure(n *scene.Node, w float32) block {
 	if p.view.TextSize >= scene.TextLarge || p.view.Scene.Kind != scene.Insert {
 		h = p.mm(82)
 	}
-	if p.lying() && p.keyRows() > 0 { // under the field, so that the way forward is on this page
+	if p.lying() && p.view.Scene.Role(scene.Key) != nil { // under the field, so that the way forward is on this page
 		h = p.mm(52)
 	}
 	return block{

@@ -37,12 +37,13 @@ func (p *pen) page() {
 }
 
 // fit divides what is between the bars among the page and, for a question, its
-// keys: under the page, or beside it on a panel that lies. The keys give way to
-// the first block of the page as far as a finger allows.
+// keys: under the page, or beside it on a panel that lies. The keys give way, as far
+// as a finger allows, to the whole page where that saves turning it, else to its
+// first block.
 func (p *pen) fit(top, bar float32) (pages [][]block, room, keys Rect) {
 	m := p.margin()
 	room = Rect{m, top, p.Panel.W - 2*m, p.Panel.H - top - bar}
-	rows := p.keyRows()
+	rows := len(p.keyGrid())
 	if rows == 0 {
 		return p.divide(room), room, keys
 	}
@@ -51,11 +52,18 @@ func (p *pen) fit(top, bar float32) (pages [][]block, room, keys Rect) {
 		room.W = keys.X - 2*m
 		return p.divide(room), room, keys
 	}
-	need := p.headerHeight(room.W, 0) + p.mm(4)
-	if blocks := p.blocks(room.W); len(blocks) > 0 {
-		need += blocks[0].height
+	least, need, whole := p.keypadHeight(rows, keyLow), p.headerHeight(room.W, 0)+p.mm(4), float32(0)
+	for i, b := range p.blocks(room.W) {
+		if i == 0 {
+			need += b.height
+			continue
+		}
+		whole += b.gap + b.height
 	}
-	high := min(p.keypadHeight(rows, keyHigh), max(room.H-need, p.keypadHeight(rows, keyLow)))
+	if need+whole <= room.H-least {
+		need += whole
+	}
+	high := min(p.keypadHeight(rows, keyHigh), max(room.H-need, least))
 	room.H -= high
 	return p.divide(room), room, Rect{0, room.Bottom(), p.Panel.W, high}
 }

@@ -468,6 +468,25 @@ func onlyThere(t *testing.T, name string, d layout.Drawing, i int) {
 	}
 }
 
+// Every key is in reach of who sits: below two fifths of the panel.
+func TestKeysAreInReach(t *testing.T) {
+	letters := 0
+	every(t, func(p *page) error {
+		for _, x := range p.Targets {
+			if x.Role == scene.Key && x.Rect.Y < 0.4*p.panel.H {
+				return fmt.Errorf("%s is at %.0f %% of the height", x.ID, 100*x.Rect.Y/p.panel.H)
+			}
+			if x.ID == "key.Z" {
+				letters++
+			}
+		}
+		return nil
+	})
+	if letters == 0 {
+		t.Error("no scene has letters")
+	}
+}
+
 // "Your receipt is in this code" stands on the page of the code.
 func TestTheCodeIsOnThePageThatTellsOfIt(t *testing.T) {
 	seen := 0

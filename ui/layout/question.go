@@ -1,6 +1,8 @@
 package layout
 
 import (
+	"slices"
+
 	"kosk/device/scene"
 	"kosk/ui/theme"
 )
@@ -47,48 +49,81 @@ const (
 	padAir  theme.MM = 8
 )
 
-func (p *pen) keyRows() int { return (len(p.nodes(scene.Key)) + 2) / 3 }
+// Keys of a telephone stand three in a row (ADA 707.6.2: the twelve-key layout of the
+// tactile keypad), letters nine, above a row of the keys that aren't characters.
+const (
+	telephone = 3
+	alphabet  = 9
+)
+
+// keyGrid is the rows of keys.
+func (p *pen) keyGrid() [][]*scene.Node {
+	keys, columns := p.nodes(scene.Key), telephone
+	var last []*scene.Node
+	if len(keys) > 4*telephone {
+		columns = alphabet
+		i := slices.IndexFunc(keys, func(n *scene.Node) bool { return n.Icon != "" })
+		if i >= 0 {
+			keys, last = keys[:i], keys[i:]
+		}
+	}
+	rows := slices.Collect(slices.Chunk(keys, columns))
+	if len(last) > 0 {
+		rows = append(rows, last)
+	}
+	return rows
+}
 
 // keypadHeight is what rows of keys of a height need.
 func (p *pen) keypadHeight(rows int, key theme.MM) float32 {
 	return float32(rows)*p.mm(key) + float32(rows-1)*p.mm(keyGap) + 2*p.mm(padAir)
 }
 
-// keypad sets the keys as a telephone has them, three in a row (ADA 707.6.2: the
-// twelve-key layout of the tactile keypad).
+// keypad sets the rows of keys, each as wide as the first.
 func (p *pen) keypad(r Rect) {
 	p.box(r, p.pal.Keys, p.pal.Keys, 0, 0)
-	f := p.face(theme.Key)
-	lf := p.face(theme.Label)
-	gap, rows := p.mm(keyGap), float32(p.keyRows())
-	w := min((r.W-2*p.margin()-2*gap)/3, p.mm(72))
+	grid := p.keyGrid()
+	gap, rows, columns := p.mm(keyGap), float32(len(grid)), float32(len(grid[0]))
+	w := min((r.W-2*p.margin()-(columns-1)*gap)/columns, p.mm(72))
 	h := min((r.H-2*p.mm(padAir)-(rows-1)*gap)/rows, p.mm(keyHigh))
-	if k := h / f.line; k < 1 {
-		f.px, f.cap, f.line = f.px*k, f.cap*k, f.line*k
-	}
-	left := r.X + (r.W-3*w-2*gap)/2
+	whole := columns*w + (columns-1)*gap
+	left := r.X + (r.W-whole)/2
 	top := r.Y + (r.H-rows*h-(rows-1)*gap)/2
-	for i, n := range p.nodes(scene.Key) {
-		k := Rect{left + float32(i%3)*(w+gap), top + float32(i/3)*(h+gap), w, h}
-		fill := p.pal.Card
-		if n.Icon != "" {
-			fill = p.pal.Tint
+	for i, row := range grid {
+		w := w
+		if len(grid[0]) == alphabet && row[0].Icon != "" {
+			w = (whole - float32(len(row)-1)*gap) / float32(len(row))
 		}
-		el := p.box(k, fill, p.pal.Border, theme.Stroke, theme.Corner)
-		label := n.Name.String()
-		if n.Icon != "" {
-			s, gap := max(p.mm(8), p.beside(lf)), p.mm(3)
-			if p.width(label, lf)+s+2*gap > k.W { // the word matters more
-				s, gap = 0, 0
-			}
-			x := k.X + (k.W-s-gap-p.width(label, lf))/2
-			if s > 0 {
-				p.icon(Rect{x, k.Y + (k.H-s)/2, s, s}, n.Icon, p.pal.AccentText)
-			}
-			p.line(x+s+gap, k.Y+(k.H-lf.line)/2, label, lf, p.pal.AccentText, fill)
-		} else {
-			p.line(k.X+(k.W-p.width(label, f))/2, k.Y+(k.H-f.line)/2, label, f, p.pal.Ink, fill)
+		for j, n := range row {
+			p.key(n, Rect{left + float32(j)*(w+gap), top + float32(i)*(h+gap), w, h})
 		}
-		p.target(n, k, theme.Corner, el)
 	}
+}
+
+// key is a character, or a word with its picture.
+func (p *pen) key(n *scene.Node, k Rect) {
+	fill, label := p.pal.Card, n.Name.String()
+	if n.Icon != "" {
+		fill = p.pal.Tint
+	}
+	el := p.box(k, fill, p.pal.Border, theme.Stroke, theme.Corner)
+	p.target(n, k, theme.Corner, el)
+	if n.Icon == "" {
+		f := p.face(theme.Key)
+		if s := k.H / f.line; s < 1 {
+			f.px, f.cap, f.line = f.px*s, f.cap*s, f.line*s
+		}
+		p.line(k.X+(k.W-p.width(label, f))/2, k.Y+(k.H-f.line)/2, label, f, p.pal.Ink, fill)
+		return
+	}
+	f := p.face(theme.Label)
+	s, gap := max(p.mm(8), p.beside(f)), p.mm(3)
+	if p.width(label, f)+s+2*gap > k.W { // the word matters more
+		s, gap = 0, 0
+	}
+	x := k.X + (k.W-s-gap-p.width(label, f))/2
+	if s > 0 {
+		p.icon(Rect{x, k.Y + (k.H-s)/2, s, s}, n.Icon, p.pal.AccentText)
+	}
+	p.line(x+s+gap, k.Y+(k.H-f.line)/2, label, f, p.pal.AccentText, fill)
 }

@@ -61,14 +61,15 @@ func (h *Hands) learnKeys() error {
 
 // The symbols of keys: X.org keysymdef.h.
 const (
-	Down   xproto.Keysym = 0xff54
-	Up     xproto.Keysym = 0xff52
-	Return xproto.Keysym = 0xff0d
-	Escape xproto.Keysym = 0xff1b
-	F1     xproto.Keysym = 0xffbe
-	F6     xproto.Keysym = 0xffc3
-	F8     xproto.Keysym = 0xffc5
-	F9     xproto.Keysym = 0xffc6
+	Down      xproto.Keysym = 0xff54
+	Up        xproto.Keysym = 0xff52
+	Return    xproto.Keysym = 0xff0d
+	Escape    xproto.Keysym = 0xff1b
+	BackSpace xproto.Keysym = 0xff08
+	F1        xproto.Keysym = 0xffbe
+	F6        xproto.Keysym = 0xffc3
+	F8        xproto.Keysym = 0xffc5
+	F9        xproto.Keysym = 0xffc6
 )
 
 // Digit is the key of a digit, or of a lower-case letter.

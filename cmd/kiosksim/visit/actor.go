@@ -131,11 +131,16 @@ func (a *Actor) tap(ctx context.Context, t *layout.PaintedTarget) error {
 	return a.hands.Touch(ctx, t.X+t.W/2, t.Y+t.H/2)
 }
 
-// TouchDigits types on the keys of the screen, waiting for each to show.
+// TouchDigits types digits, or letters where the screen has them, on the keys of the
+// screen, waiting for each to show.
 func (a *Actor) TouchDigits(ctx context.Context, digits string) error {
 	for _, d := range digits {
+		key := "key." + string(d)
+		if err := a.await(ctx, key, patience, func(p layout.Painted) bool { return find(p, key) != nil }); err != nil { // letters become digits
+			return err
+		}
 		before := a.frames
-		if err := a.Touch(ctx, "key."+string(d)); err != nil {
+		if err := a.Touch(ctx, key); err != nil {
 			return err
 		}
 		a.typed++

@@ -325,42 +325,51 @@ func (a *Actor) CertificateByKeys(ctx context.Context, lang string) (r Report, e
 	if err != nil {
 		return r, err
 	}
-	press := func(id, then string) func() error {
-		return func() error {
-			if err := a.Choose(ctx, id); err != nil {
-				return err
-			}
-			return a.Sees(ctx, then)
-		}
-	}
 	err = steps(
 		func() error { return a.Press(ctx, stage.F8) },
 		func() error {
 			return a.await(ctx, "the voice", patience, func(p layout.Painted) bool { return p.Focus != "" })
 		},
-		press(langOf(lang), "home"),
-		press("with-card", "card"),
+		a.press(ctx, langOf(lang), "home"),
+		a.press(ctx, "with-card", "card"),
 		func() error { return a.InsertCard(vcard.Profile{}) },
 		func() error { return a.Sees(ctx, "can") },
 		func() error { return a.TypeDigits(ctx, Person().CAN) },
-		press("field", "choosing"), // the round key on the field: what is typed is complete
-		press("service.workplace_cert", "pin"),
-		func() error { return a.TypeDigits(ctx, PIN1) },
-		press("field", "question"),
-		press("option.bank", "review"),
-		press("next", "consent"),
-		press("next", "result"),
-		func() error { return a.TakesSlip(ctx) },
-		press("finish", "take-card"),
-		a.rig.Slot.Remove,
-		func() error { return a.Sees(ctx, "parting") },
-		func() error { return a.Choose(ctx, "again") },
-		func() error { return a.Sees(ctx, "attract") },
+		a.press(ctx, "field", "choosing"), // the round key on the field: what is typed is complete
+		func() error { return a.toCertificateByKeys(ctx) },
 	)
 	if err != nil {
 		return r, err
 	}
 	return finish(Report{Service: "workplace_cert", Lang: lang, Line: "up", By: "keys", Outcome: "final"})
+}
+
+// press chooses a node by keys and waits for the scene that it leads to.
+func (a *Actor) press(ctx context.Context, id, then string) func() error {
+	return func() error {
+		if err := a.Choose(ctx, id); err != nil {
+			return err
+		}
+		return a.Sees(ctx, then)
+	}
+}
+
+// toCertificateByKeys goes from the name to the certificate, and leaves, by keys.
+func (a *Actor) toCertificateByKeys(ctx context.Context) error {
+	return steps(
+		a.press(ctx, "service.workplace_cert", "pin"),
+		func() error { return a.TypeDigits(ctx, PIN1) },
+		a.press(ctx, "field", "question"),
+		a.press(ctx, "option.bank", "review"),
+		a.press(ctx, "next", "consent"),
+		a.press(ctx, "next", "result"),
+		func() error { return a.TakesSlip(ctx) },
+		a.press(ctx, "finish", "take-card"),
+		a.rig.Slot.Remove,
+		func() error { return a.Sees(ctx, "parting") },
+		func() error { return a.Choose(ctx, "again") },
+		func() error { return a.Sees(ctx, "attract") },
+	)
 }
 
 // IMEI is the check of a telephone, without a card.

@@ -181,7 +181,7 @@ func Check(lang text.Lang) []session.Event {
 var Faults = []error{
 	card.ErrWrongCAN, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrNoReader, card.ErrProtocol,
 	identity.ErrTampered, identity.ErrClone, identity.ErrUnknownSigner, identity.ErrRevoked, identity.ErrStale,
-	identity.ErrForeignState, identity.ErrExpired, card.ErrWrongMRZ,
+	identity.ErrForeignState, identity.ErrExpired, card.ErrWrongMRZ, card.ErrWantsMRZ,
 	signer.ErrWrongPIN, signer.ErrPINLength, signer.ErrCancelled, signer.ErrNoKeys, identity.ErrOtherPerson, identity.ErrProof,
 	identity.ErrDeclined, identity.ErrLapsed, identity.ErrCredentials, identity.ErrNoMeans, identity.ErrLocked,
 	offline.ErrFull, offline.ErrUnknown, offline.ErrBusIdentity, offline.ErrLineDown, offline.ErrAgency, offline.ErrRefused,
@@ -220,6 +220,7 @@ func JourneyAt(lang text.Lang, size scene.TextSize) []scene.Scene {
 	walk("-sima", Kiosk(), Phone(lang, "sima", "sima:01KAMQ0000000000000000TEST:b5ARPXK2")[:5])
 	walk("-imza", Kiosk(), Phone(lang, "imza", "", "501234567", "123456"))
 	walk("-code", Kiosk(), Phone(lang, "code", "", "12345678", "864208")[:18])
+	all = append(all, zones(lang, size)...)
 	all = append(all, refusedPINs(lang, size)...)
 	all = append(all, unsigned(lang, size)...)
 	down := Kiosk()

@@ -226,7 +226,7 @@ func Rune(lang text.Lang, r rune) text.Words {
 	if said, ok := t.signs[string(r)]; ok {
 		return text.Words{{Lang: lang, Text: string(r), Say: said}}
 	}
-	said := t.letter(r)
+	said := t.told(r)
 	if said == "" {
 		return text.In(lang, "voice.sign")
 	}

@@ -82,6 +82,8 @@ func span(s text.Span, first bool) string {
 		return spell(t, s.Text, 2)
 	case text.Number:
 		return spell(t, s.Show(), 1)
+	case text.Spelt:
+		return spelt(t, s.Text)
 	case text.Digits:
 		return digits(t, s.Text, 3)
 	case text.Date:

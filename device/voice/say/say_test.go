@@ -242,9 +242,43 @@ func TestEveryKeyIsNamed(t *testing.T) {
 			t.Errorf("%s: an unknown sign is silent", lang)
 		}
 	}
-	for r, want := range map[rune]string{'I': "ı", 'İ': "i", 'Ə': "ə", 'x': "xe", '7': "yeddi"} {
+	for r, want := range map[rune]string{'I': "ı, nöqtəsiz i", 'İ': "i", 'B': "be, Bakı", 'Ə': "ə", 'x': "xe", '7': "yeddi"} {
 		if got := Text(Rune(text.Az, r)); got != want {
 			t.Errorf("%c: got %q, want %q", r, got, want)
+		}
+	}
+}
+
+// The capitals of a document number are told apart by more than their names, and their
+// words begin with them in the languages that write them so.
+func TestLettersAreToldApart(t *testing.T) {
+	for _, lang := range text.Langs {
+		heard := map[string]rune{}
+		for r := 'A'; r <= 'Z'; r++ {
+			said := Text(Rune(lang, r))
+			if twin, twice := heard[said]; twice {
+				t.Errorf("%s: %c and %c are both %q", lang, r, twin, said)
+			}
+			heard[said] = r
+			name, word, has := strings.Cut(said, ", ")
+			if strings.ContainsRune("BCDGPTVZMNFSAHK", r) && !has && !(lang == text.Ru && r == 'H') {
+				t.Errorf("%s: %c is only %q", lang, r, name)
+			}
+			if has && lang != text.Ru && !(lang == text.Az && r == 'I') && !strings.HasPrefix(text.Upper(lang, word), string(r)) {
+				t.Errorf("%s: %q isn't a word with %c", lang, word, r)
+			}
+		}
+	}
+	for _, c := range []struct {
+		lang text.Lang
+		want string
+	}{
+		{text.Az, "a, Astara, be, Bakı, bir iki üç, dörd"},
+		{text.Ru, "а, Анна, бэ, Борис, один два три, четыре"},
+		{text.En, "eigh, Alpha, bee, Bravo, one two three, four"},
+	} {
+		if got := Text(text.Say(c.lang, text.Spelt, "AB 1234")); got != c.want {
+			t.Errorf("%s: %q", c.lang, got)
 		}
 	}
 }

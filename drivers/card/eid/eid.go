@@ -50,11 +50,21 @@ func (r *Reader) ReadHolder(ctx context.Context, c card.Card, can string, early 
 	return r.Read(ctx, c, Request{Access: access, Early: early})
 }
 
+// ReadHolderByZone implements card.HolderReader: Read with the machine readable
+// zone.
+func (r *Reader) ReadHolderByZone(ctx context.Context, c card.Card, z card.Zone, early func(dg1 []byte)) (*card.Chip, error) {
+	access, err := MRZ(z.Number, icao.DateOf(z.Birth), icao.DateOf(z.Expires))
+	if err != nil {
+		return nil, r.failed(err)
+	}
+	return r.Read(ctx, c, Request{Access: access, Early: early})
+}
+
 // Read opens a chip and reads it. It believes nothing: device/identity does that.
 //
 // Errors: card.ErrWrongCAN or card.ErrWrongMRZ when the chip refuses the password;
-// card.ErrForeign when the chip cannot be opened with it or has no eMRTD
-// application; card.ErrRemoved; card.ErrProtocol; a *card.StatusError in the chain
+// card.ErrWantsMRZ when a chip without PACE was asked with the number; card.ErrForeign
+// when the chip cannot be opened with the password or has no eMRTD application; card.ErrRemoved; card.ErrProtocol; a *card.StatusError in the chain
 // when the chip refused a command; ctx's own.
 func (r *Reader) Read(ctx context.Context, c card.Card, q Request) (*card.Chip, error) {
 	chip, err := r.read(ctx, c, q)
@@ -166,12 +176,12 @@ func enterPACE(ctx context.Context, l *line, chip *card.Chip, ways []icao.PACEIn
 }
 
 func enterBAC(ctx context.Context, l *line, chip *card.Chip, a Access) error {
-	if a.number != passwordMRZ {
-		return fmt.Errorf("%w: no pace, and no zone to do without", card.ErrForeign)
-	}
-	err := selectApplication(ctx, l)
+	err := selectApplication(ctx, l) // what lacks it is no chip that a zone would open
 	if err != nil {
 		return err
+	}
+	if a.number != passwordMRZ {
+		return fmt.Errorf("%w: no pace", card.ErrWantsMRZ)
 	}
 	if l.session, err = openBAC(ctx, l, a); err != nil {
 		return fmt.Errorf("open with bac: %w", err)

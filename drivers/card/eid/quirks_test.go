@@ -98,7 +98,7 @@ func TestBrokenChipsEndInTypedErrors(t *testing.T) {
 		{"knows no command", answerAlways(0x6D, 0x00), card.ErrForeign},
 		{"knows no file", answerAlways(0x6A, 0x82), card.ErrForeign},
 		{"no structure", answerAlways(1, 2, 3, 0x90, 0x00), card.ErrProtocol},
-		{"empty security infos", answerAlways(0x31, 0x00, 0x90, 0x00), card.ErrForeign},
+		{"empty security infos", answerAlways(0x31, 0x00, 0x90, 0x00), card.ErrWantsMRZ},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestChangedAnswersAreNoticed(t *testing.T) {
 		case command == 3: // MSE has no answer to change
 		case err == nil:
 			t.Errorf("command %d: a changed answer was taken", command)
-		case !errors.Is(err, card.ErrProtocol) && !errors.Is(err, card.ErrWrongCAN) && !errors.Is(err, card.ErrForeign):
+		case !typed(err):
 			t.Errorf("command %d: error = %v has no type", command, err)
 		}
 	}
@@ -204,7 +204,7 @@ func proves(chip *card.Chip) bool {
 }
 
 func typed(err error) bool {
-	for _, kind := range []error{card.ErrProtocol, card.ErrWrongCAN, card.ErrWrongMRZ, card.ErrForeign} {
+	for _, kind := range []error{card.ErrProtocol, card.ErrWrongCAN, card.ErrWrongMRZ, card.ErrWantsMRZ, card.ErrForeign} {
 		if errors.Is(err, kind) {
 			return true
 		}

@@ -2,8 +2,11 @@ package eid_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"kosk/drivers/card"
@@ -95,7 +98,8 @@ func TestWrongPasswordsAreNamed(t *testing.T) {
 		{"another zone, BAC", vcard.Profile{BAC: true}, zoneOf(t, other), card.ErrWrongMRZ},
 		{"another number, integrated mapping", vcard.Profile{Mapping: icao.MappingIntegrated}, number(t, "654321"), card.ErrWrongCAN},
 		{"another number, mapping that proves", vcard.Profile{Mapping: icao.MappingChip}, number(t, "654321"), card.ErrWrongCAN},
-		{"a number for a chip that wants the zone", vcard.Profile{BAC: true}, number(t, "123456"), card.ErrForeign},
+		{"a number for a chip that wants the zone", vcard.Profile{BAC: true}, number(t, "123456"), card.ErrWantsMRZ},
+		{"a number for a card without PACE and application", vcard.Profile{Other: true}, number(t, "123456"), card.ErrForeign},
 		{"no password", vcard.Profile{}, eid.Access{}, card.ErrForeign},
 	}
 	for _, tt := range tests {
@@ -247,5 +251,39 @@ func TestCommandsOfTheFigures(t *testing.T) {
 				t.Errorf("commands = %d, want at most %d", chip.APDUs, tt.most)
 			}
 		})
+	}
+}
+
+// What a person types of the zone opens chips of both kinds, and is in no print.
+func TestAHolderIsReadByTheZone(t *testing.T) {
+	p := cardtest.Aygun()
+	zone := card.Zone{Number: p.DocumentNumber, Birth: p.BirthDate, Expires: p.Expires}
+	for name, profile := range map[string]vcard.Profile{"PACE": {}, "BAC": {BAC: true}} {
+		early := 0
+		chip, err := eid.New(nil).ReadHolderByZone(t.Context(), newCard(t, profile), zone, func([]byte) { early++ })
+		if err != nil || chip.Groups[1] == nil || early != 1 {
+			t.Errorf("%s: %v, the name came %d times", name, err, early)
+		}
+		wrong := zone
+		wrong.Birth = wrong.Birth.AddDate(0, 0, 1)
+		if _, err := eid.New(nil).ReadHolderByZone(t.Context(), newCard(t, profile), wrong, nil); !errors.Is(err, card.ErrWrongMRZ) {
+			t.Errorf("%s, another day: %v", name, err)
+		}
+	}
+	if _, err := eid.New(nil).ReadHolderByZone(t.Context(), newCard(t, vcard.Profile{}), card.Zone{}, nil); !errors.Is(err, card.ErrWrongMRZ) {
+		t.Errorf("no zone: %v", err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if got := fmt.Sprintf(verb, zone); got != "zone" {
+			t.Errorf("with %s a zone prints as %s", verb, got)
+		}
+	}
+	if raw, err := json.Marshal(zone); err != nil || string(raw) != `"zone"` {
+		t.Errorf("a zone is encoded as %s, %v", raw, err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "zone", zone, "in", struct{ Z card.Zone }{zone})
+	if strings.Contains(log.String(), p.DocumentNumber) {
+		t.Errorf("a log holds %s", &log)
 	}
 }
