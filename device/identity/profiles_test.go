@@ -49,7 +49,7 @@ var verdicts = map[string]struct {
 
 // babble is what random answers may lead to.
 var babble = []error{
-	card.ErrProtocol, card.ErrForeign, card.ErrWrongCAN, identity.ErrClone, identity.ErrTampered, identity.ErrUnreadable,
+	card.ErrProtocol, card.ErrForeign, card.ErrWrongCAN, card.ErrWantsMRZ, identity.ErrClone, identity.ErrTampered, identity.ErrUnreadable,
 }
 
 // among says whether an error is one of these, or a status word of the card.
