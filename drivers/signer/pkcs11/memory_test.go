@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 func signAndWait() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	defer cancel()
 	reader, err := pcsc.Open("Virtual PCD", nil)
 	if err != nil {
@@ -74,14 +74,18 @@ func signAndWait() error {
 	return err
 }
 
+// lifetime is how long a typist may take, and be looked at, at most.
+const lifetime = 5 * time.Minute
+
 // longest is how many digits a PIN may have: in fewer, others' bytes look like it.
 const longest = 12
 
 // mostMapped is the longest mapping that is read: Go keeps longer ones in reserve.
 const mostMapped = 1 << 28
 
-// copies says where in a process a text stands: the names of the mappings.
-func copies(t *testing.T, pid int, text []byte) (found []string) {
+// copies says where in a process each of the texts stands: the names of the
+// mappings. All are looked for in one reading, since there is a lot to read.
+func copies(t *testing.T, pid int, texts map[string][]byte) map[string][]string {
 	t.Helper()
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
@@ -92,6 +96,11 @@ func copies(t *testing.T, pid int, text []byte) (found []string) {
 		t.Fatal(err)
 	}
 	defer mem.Close()
+	found := map[string][]string{}
+	b, overlap := make([]byte, 1<<20), int64(-1) // one byte less than the longest text
+	for _, text := range texts {
+		overlap = max(overlap, int64(len(text))-1)
+	}
 	for line := range strings.Lines(string(maps)) {
 		var from, to int64
 		f := strings.Fields(line)
@@ -104,17 +113,21 @@ func copies(t *testing.T, pid int, text []byte) (found []string) {
 		if to-from > mostMapped {
 			continue
 		}
-		b := make([]byte, to-from)
-		n, err := mem.ReadAt(b, from)
-		if err != nil && n == 0 {
-			t.Logf("%s is not read: %v", line, err)
-		}
 		where := "memory without a name"
 		if len(f) > 5 {
 			where = f[5]
 		}
-		for range bytes.Count(b[:n], text) {
-			found = append(found, where)
+		for err := error(nil); err == nil && from+overlap < to; {
+			var n int
+			if n, err = mem.ReadAt(b[:min(int64(len(b)), to-from)], from); n == 0 {
+				t.Logf("%s is not read: %v", line, err)
+			}
+			for what, text := range texts {
+				for range bytes.Count(b[:n], text) {
+					found[what] = append(found[what], where)
+				}
+			}
+			from += int64(n) - overlap
 		}
 	}
 	return found
@@ -137,7 +150,7 @@ func TestThePINDoesNotStayInMemory(t *testing.T) {
 	slices.Reverse(wrong)
 	for want, typed := range map[string][]byte{"signed": pin, "refused": wrong} {
 		t.Run(want, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = append(os.Environ(), typist+"=1", "GLIBC_TUNABLES="+pkcs11.Forgetful)
@@ -165,7 +178,7 @@ func TestThePINDoesNotStayInMemory(t *testing.T) {
 			if !lines.Scan() || lines.Text() != "typed" {
 				t.Fatalf("it says %q", lines.Text())
 			}
-			if found := copies(t, cmd.Process.Pid, typed); len(found) != 1 {
+			if found := copies(t, cmd.Process.Pid, map[string][]byte{"pin": typed})["pin"]; len(found) != 1 {
 				t.Errorf("before it is given, the pin is in %q", found)
 			}
 			if _, err := in.Write([]byte{'\n'}); err != nil {
@@ -174,12 +187,13 @@ func TestThePINDoesNotStayInMemory(t *testing.T) {
 			if !lines.Scan() || lines.Text() != want {
 				t.Fatalf("it says %q", lines.Text())
 			}
+			parts := map[string][]byte{}
 			for i := range len(typed) - 7 {
-				for how, text := range map[string][]byte{"text": typed[i : i+8], "dump": fmt.Appendf(nil, "% x", typed[i:i+8])} {
-					if found := copies(t, cmd.Process.Pid, text); len(found) > 0 {
-						t.Errorf("digits %d to %d stay as %s in %q", i+1, i+8, how, found)
-					}
-				}
+				parts[fmt.Sprintf("digits %d to %d as text", i+1, i+8)] = typed[i : i+8]
+				parts[fmt.Sprintf("digits %d to %d as a dump", i+1, i+8)] = fmt.Appendf(nil, "% x", typed[i:i+8])
+			}
+			for what, where := range copies(t, cmd.Process.Pid, parts) {
+				t.Errorf("%s stay in %q", what, where)
 			}
 		})
 	}
