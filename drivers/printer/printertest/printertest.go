@@ -367,7 +367,7 @@ func (r *Rig) presenter(t *testing.T) printer.Presenter {
 
 func (r *Rig) mustShow(t *testing.T, want printer.Media) {
 	t.Helper()
-	end := time.Now().Add(2 * time.Second) // what it said by itself may be on its way still
+	end := time.Now().Add(timely) // what it said by itself may be on its way still
 	for {
 		s, err := r.Printer.Status(t.Context())
 		if err == nil && s.Media == want && s.Err() == nil {
@@ -538,7 +538,7 @@ func closing(t *testing.T, r *Rig) {
 	if got := <-ended; got.outcome == printer.Confirmed || got.err == nil {
 		t.Errorf("a closed printer ended with %v, %v", got.outcome, got.err)
 	}
-	if took := <-closed; took > 2*time.Second {
+	if took := <-closed; took > timely/2 {
 		t.Errorf("close took %v", took)
 	}
 	if outcome, err := r.Printer.Print(t.Context(), slip("P2")); outcome != printer.Failed || err == nil {
