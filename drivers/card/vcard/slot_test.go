@@ -103,7 +103,7 @@ func TestSlotEndsWithItsContext(t *testing.T) {
 	s := openSlot(t, ctx)
 	pid := daemonOf(t, s)
 	cancel()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for alive(pid) {
@@ -135,9 +135,9 @@ func TestDaemonDiesWithItsOwner(t *testing.T) {
 		t.Skipf("skipped: %v", err)
 	}
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	owner := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestDaemonDiesWithItsOwner$", "-test.timeout=30s")
+	owner := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestDaemonDiesWithItsOwner$", "-test.timeout=2m")
 	owner.Env = append(os.Environ(), role+"="+dir)
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
