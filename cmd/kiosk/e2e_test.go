@@ -520,6 +520,9 @@ func TestAConfigurationWithAnUnknownKeyStopsTheProgram(t *testing.T) {
 // TestTheJourney is what `make run` does: every visit, in three languages, at the
 // largest text, by keys and voice, with the line cut and the kiosk killed.
 func TestTheJourney(t *testing.T) {
+	if err := vcard.Installed(); err != nil {
+		t.Skipf("skipped: %v", err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "kiosksim"), "visit", "--out", filepath.Join(t.TempDir(), "visit"))
