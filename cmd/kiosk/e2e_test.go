@@ -520,7 +520,7 @@ func TestAConfigurationWithAnUnknownKeyStopsTheProgram(t *testing.T) {
 // TestTheJourney is what `make run` does: every visit, in three languages, at the
 // largest text, by keys and voice, with the line cut and the kiosk killed.
 func TestTheJourney(t *testing.T) {
-	if err := vcard.Installed(); err != nil {
+	if err := vcard.Installed(t.Context()); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

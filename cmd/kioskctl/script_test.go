@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 		Condition: func(name string) (bool, error) {
 			switch name {
 			case "pcscd":
-				return vcard.Installed() == nil, nil
+				return vcard.Installed(t.Context()) == nil, nil
 			case "swtpm":
 				return noTPM == nil, nil
 			case "root": // may give files away

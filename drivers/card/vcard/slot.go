@@ -28,14 +28,14 @@ var ErrNoDaemon = errors.New("no pcscd with a virtual reader")
 
 // Installed says whether a Slot can be opened here; the error tells what is
 // missing: a program, or, in most containers, the right to mount.
-func Installed() error {
+func Installed(ctx context.Context) error {
 	if _, err := exec.LookPath(daemon); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
 	if _, err := os.Stat(Driver); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	try := exec.CommandContext(ctx, "mount", "-t", "tmpfs", "tmpfs", "/run")
 	try.SysProcAttr = isolated(os.Geteuid() == 0)
@@ -85,7 +85,7 @@ type SlotOptions struct {
 // and settings: a folder that may be used again by a later Slot, whose socket
 // then has the same name, and short enough for the name of a socket.
 func OpenSlot(ctx context.Context, dir string, o SlotOptions) (*Slot, error) {
-	if err := Installed(); err != nil {
+	if err := Installed(ctx); err != nil {
 		return nil, fmt.Errorf("open slot: %w", err)
 	}
 	if o.Log == nil {

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func openSlot(t *testing.T, ctx context.Context) *vcard.Slot {
 	t.Helper()
-	if err := vcard.Installed(); err != nil {
+	if err := vcard.Installed(t.Context()); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
 	s, err := vcard.OpenSlot(ctx, t.TempDir(), vcard.SlotOptions{})
@@ -131,7 +131,7 @@ func TestDaemonDiesWithItsOwner(t *testing.T) {
 		<-t.Context().Done() // until killed, or by the test binary's own deadline
 		return
 	}
-	if err := vcard.Installed(); err != nil {
+	if err := vcard.Installed(t.Context()); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
 	dir := t.TempDir()
