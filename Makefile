@@ -42,20 +42,20 @@ test: check build
 check: deps tools
 	@$(call silent,2m $(OUT)/tools/gofumpt -l .,not formatted (mend with make format))
 	$(within) 20m go vet ./...
-	$(within) 10m $(OUT)/tools/staticcheck -checks all ./...
-	@$(call silent,5m $(OUT)/tools/deadcode -test ./...,dead code)
-	$(within) 5m go test ./build/rules
+	$(within) 20m $(OUT)/tools/staticcheck -checks all ./...
+	@$(call silent,10m $(OUT)/tools/deadcode -test ./...,dead code)
+	$(within) 10m go test ./build/rules
 
 build: deps
 	$(within) 20m go build -o $(OUT)/bin/ ./cmd/...
 
 deps:
 	@$(within) 20m build/deps
-	@$(within) 5m build/foreign/install
+	@$(within) 10m build/foreign/install
 	@$(within) 10m go mod download
 
 tools: deps
-	@$(within) 10m go -C build/tools build -o $(CURDIR)/$(OUT)/tools/ tool
+	@$(within) 20m go -C build/tools build -o $(CURDIR)/$(OUT)/tools/ tool
 
 format: tools
 	$(OUT)/tools/gofumpt -w .

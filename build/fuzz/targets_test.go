@@ -59,16 +59,17 @@ func aModule(t *testing.T, body string) {
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		name, body, only string
+		length           time.Duration
 		want             string // in the error; none when empty
 	}{
-		{"a target that holds", "", "", ""},
-		{"a target that fails", `if n > 1 { t.Error("above one") }`, "", "p.FuzzIt: exit status 1"},
-		{"a target that doesn't build", "x", "", "p.FuzzIt: build"},
-		{"no target of that name", "", "FuzzOther", "no fuzz targets"},
+		{"a target that holds", "", "", time.Second, ""},
+		{"a target that fails", `if n > 1 { t.Error("above one") }`, "", time.Minute, "p.FuzzIt: exit status 1"}, // and ends then
+		{"a target that doesn't build", "x", "", time.Second, "p.FuzzIt: build"},
+		{"no target of that name", "", "FuzzOther", time.Second, "no fuzz targets"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			aModule(t, c.body)
-			err := run(t.Context(), turns{all: time.Second}, c.only, false)
+			err := run(t.Context(), turns{all: c.length}, c.only, false)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

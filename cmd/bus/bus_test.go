@@ -92,7 +92,7 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func appears(path string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

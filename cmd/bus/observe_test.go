@@ -98,7 +98,7 @@ func (r *receiver) take(w http.ResponseWriter, req *http.Request) {
 // find waits for the span of a name, and of an id where one is given.
 func (r *receiver) find(name string, fits func(received) bool) received {
 	r.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -126,7 +126,7 @@ func (e *enrolled) client(t *testing.T) *http.Client {
 	}
 	tr := &http.Transport{TLSClientConfig: conf}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 30 * time.Second}
+	return &http.Client{Transport: tr, Timeout: time.Minute}
 }
 
 func (e *enrolled) ask(t *testing.T, p *process, method, path string, body []byte, header ...string) int {
@@ -246,7 +246,7 @@ var address = regexp.MustCompile(`"msg":"serving (console|metrics)","address":"(
 func (p *process) addresses() map[string]string {
 	p.t.Helper()
 	found := map[string]string{}
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for len(found) < 2 && time.Now().Before(deadline) {
@@ -340,7 +340,7 @@ func (p *process) seeConsole(address string, e *enrolled) {
 	}
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: conf.RootCAs, MinVersion: tls.VersionTLS13}}
 	defer tr.CloseIdleConnections()
-	client := &http.Client{Transport: tr, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: tr, Timeout: time.Minute}
 	resp, err := client.Get("https://" + address + "/")
 	if err != nil {
 		p.t.Fatal(err)

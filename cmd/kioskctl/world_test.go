@@ -99,7 +99,7 @@ func stopBus(ts *testscript.TestScript, neg bool, args []string) {
 // setFault sets a fault of a bus, or clears all.
 func setFault(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2, "fault folder name|clear")
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	bus := server.Control{Socket: filepath.Join(ts.MkAbs(args[0]), "bus.sock")}
 	if args[1] == "clear" {
@@ -183,7 +183,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(45 * time.Second); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
 		if err := ts.Exec(args[1], args[2:]...); err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) {
 			return
 		}

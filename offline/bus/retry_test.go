@@ -122,8 +122,8 @@ func TestACutLineIsNoticedThoughNothingIsSent(t *testing.T) {
 			t.Fatalf("no news of %v", want)
 		}
 	}
-	expect(offline.ErrLineDown, 3*time.Second, func() { b.SetDown(true) })
-	expect(nil, 12*time.Second, func() { b.SetDown(false) })
+	expect(offline.ErrLineDown, 20*time.Second, func() { b.SetDown(true) })
+	expect(nil, 30*time.Second, func() { b.SetDown(false) })
 	b.CutIdle() // a bus that starts anew is no cut line
 	select {
 	case err := <-states:

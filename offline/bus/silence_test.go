@@ -23,7 +23,7 @@ func TestSilenceIsNoticed(t *testing.T) {
 	if testing.Short() || exec.CommandContext(t.Context(), "unshare", "-n", "ip", "link", "set", "lo", "up").Run() != nil {
 		t.Skip("no network of our own can be made here: needs root, unshare and ip")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "unshare", "-n", os.Args[0], "-test.run=^TestSilenceIsNoticed$", "-test.v")
 	cmd.Env = append(os.Environ(), "KOSK_OWN_NETWORK=1")
@@ -53,7 +53,7 @@ func watchSilence(t *testing.T) {
 		state  string
 		want   error
 		within time.Duration
-	}{{"down", offline.ErrLineDown, 7 * time.Second}, {"up", nil, 16 * time.Second}} {
+	}{{"down", offline.ErrLineDown, 20 * time.Second}, {"up", nil, 40 * time.Second}} {
 		since := lo(step.state)
 		select {
 		case err := <-states:

@@ -114,7 +114,7 @@ func TestWhatWasAcknowledgedSurvivesSIGKILL(t *testing.T) {
 // returns what it said.
 func crash(t *testing.T, path string, from int, after time.Duration) (said []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), crashWriter+"="+path, fmt.Sprintf("%s_FROM=%d", crashWriter, from))

@@ -131,7 +131,7 @@ var (
 func traced(t testing.TB, l load, wrong string) cost {
 	t.Helper()
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), lifetime)
 	defer cancel()
 	cmd := child(ctx, "puts", filepath.Join(dir, "queue"), fmt.Sprint("SIZE=", l.size), fmt.Sprint("PRODUCERS=", l.producers), wrongVariable+"="+wrong)
 	below := []string{"strace", "-f", "-qq", "-s", "20", "-e", "trace=pwrite64,fdatasync,fsync,ftruncate,write", "-e", "signal=none", "-o", filepath.Join(dir, "trace")}
@@ -260,9 +260,12 @@ func childHold(path string) {
 	_, err = q.Load(Entry{ID: id(2), Seq: 2, Size: len(sealed), sum: sha256.Sum256(sealed)})
 	stop("load", err)
 	fmt.Println("ready")
-	<-time.After(time.Minute)
+	<-time.After(lifetime)
 	fmt.Println(canary)
 }
+
+// lifetime is how long a child may take, and be looked at, at most.
+const lifetime = 5 * time.Minute
 
 // planted is what a request says of its citizen.
 var planted = []string{"PLANTED-NAME-ƏLİYEV", "5ZXK9Q7", "PLANTED-ANSWER-CHILD-BENEFIT"}
@@ -302,7 +305,7 @@ func scanned(t *testing.T, body []byte) map[string][]byte {
 	must(t, os.WriteFile(path+".body", body, 0o600))
 	mac := hmac.New(sha256.New, []byte("a key of the kiosk's"))
 	mac.Write([]byte(planted[1]))
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), lifetime)
 	defer cancel()
 	cmd := child(ctx, "hold", path, fmt.Sprintf("STREAM=%x", mac.Sum(nil)), "CANARY=a-word-of-its-own", "GOTRACEBACK=crash")
 	cmd.Dir = filepath.Dir(path)
@@ -452,7 +455,7 @@ func TestGate6AFullDiskRefusesPutsAndTakesAcknowledgements(t *testing.T) {
 const fillSize = 20_000 // bytes of a body
 
 func fillLimited(t *testing.T) (int, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), lifetime)
 	defer cancel()
 	out, err := child(ctx, "limited", filepath.Join(t.TempDir(), "queue")).CombinedOutput()
 	var n int

@@ -430,7 +430,7 @@ func TestStampsOfHeads(t *testing.T) {
 	if _, err := l.Append(Entry{Request: "r"}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run(ctx) }()
 	for ctx.Err() == nil {
@@ -476,7 +476,7 @@ func TestStampsThatDoNotCome(t *testing.T) {
 	if _, err := l.Append(Entry{}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run(ctx) }()

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,10 +179,19 @@ func FuzzParseDirectory(f *testing.F) {
 		if err != nil {
 			return
 		}
-		start := time.Now()
+		start := worked()
 		d.Allows("GOV/1/k", "GOV/1/k/i", "GET", "/a/b/c")
-		if time.Since(start) > time.Second {
+		if worked()-start > time.Second {
 			panic("matching takes for ever")
 		}
 	})
+}
+
+// worked is the processor time of this process: a busy machine doesn't lengthen it.
+func worked() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -381,7 +381,7 @@ func TestATTLEndsOnlyWhatNeverCame(t *testing.T) {
 		d.TTL, d.CreatedAt, d.Clock = time.Hour, d.CreatedAt.Add(-31*24*time.Hour), request.ClockFloor
 	})
 	var d request.Draft
-	sealed := put(func(own *request.Draft) { own.TTL = time.Second; d = *own })
+	sealed := put(func(own *request.Draft) { own.TTL = 5 * time.Second; d = *own })
 	tick := time.NewTimer(time.Until(d.CreatedAt.Add(d.TTL + 50*time.Millisecond)))
 	<-tick.C
 	if resp, v := k.ask(http.MethodPut, path(d), sealed); resp.StatusCode != http.StatusOK {

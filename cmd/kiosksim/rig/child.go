@@ -22,7 +22,7 @@ type child struct {
 }
 
 // patience is how long a child may take to end when it is asked to.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // start runs a program until ctx ends. What it writes goes to the file log.
 func start(ctx context.Context, name, log string, env []string, path string, args ...string) (*child, error) {

@@ -22,7 +22,7 @@ type Server struct {
 }
 
 // startTime is how long the server may take to be there.
-const startTime = 20 * time.Second
+const startTime = time.Minute
 
 // Serve starts an X server of w by h pixels, until ctx ends or Close.
 func Serve(ctx context.Context, w, h int) (*Server, error) {

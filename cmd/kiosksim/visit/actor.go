@@ -46,7 +46,7 @@ func New(r *rig.Rig, h *stage.Hands, out string) *Actor {
 }
 
 // patience is how long a screen may take to come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Sees waits for a scene and takes its picture.
 func (a *Actor) Sees(ctx context.Context, scene string) error {

@@ -78,7 +78,7 @@ var unplugC []byte
 
 func open(t testing.TB, o vcard.SlotOptions) *vcard.Slot {
 	t.Helper()
-	if err := vcard.Installed(); err != nil {
+	if err := vcard.Installed(t.Context()); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
 	s, err := vcard.OpenSlot(t.Context(), slotDir, o)

@@ -1,6 +1,7 @@
 package vcard
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,16 +22,25 @@ const Driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
 
 const daemon = "pcscd"
 
-// ErrNoDaemon says that pcscd or its virtual reader is not installed.
+// ErrNoDaemon says that pcscd or its virtual reader is not installed, or that it
+// may not have a mount namespace.
 var ErrNoDaemon = errors.New("no pcscd with a virtual reader")
 
-// Installed says whether a Slot can be opened here; the error tells what is missing.
-func Installed() error {
+// Installed says whether a Slot can be opened here; the error tells what is
+// missing: a program, or, in most containers, the right to mount.
+func Installed(ctx context.Context) error {
 	if _, err := exec.LookPath(daemon); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
 	if _, err := os.Stat(Driver); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoDaemon, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	try := exec.CommandContext(ctx, "mount", "-t", "tmpfs", "tmpfs", "/run")
+	try.SysProcAttr = isolated(os.Geteuid() == 0)
+	if out, err := try.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: no mount namespace of its own: %w %s", ErrNoDaemon, err, bytes.TrimSpace(out))
 	}
 	return nil
 }
@@ -60,8 +70,8 @@ type Slot struct {
 	left   time.Time // guarded by mu; when the last card left
 }
 
-// startTime is how long pcscd may take to be there.
-const startTime = 10 * time.Second
+// startTime is how long pcscd may take to be there, on a machine that is busy.
+const startTime = time.Minute
 
 // SlotOptions are what the daemon of a Slot is started with. The zero value is
 // the virtual reader as it is installed.
@@ -75,7 +85,7 @@ type SlotOptions struct {
 // and settings: a folder that may be used again by a later Slot, whose socket
 // then has the same name, and short enough for the name of a socket.
 func OpenSlot(ctx context.Context, dir string, o SlotOptions) (*Slot, error) {
-	if err := Installed(); err != nil {
+	if err := Installed(ctx); err != nil {
 		return nil, fmt.Errorf("open slot: %w", err)
 	}
 	if o.Log == nil {

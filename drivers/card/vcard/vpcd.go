@@ -167,7 +167,7 @@ func quickAck(conn *net.TCPConn) error {
 }
 
 // dialTime is how long the reader may take to listen.
-const dialTime = 10 * time.Second
+const dialTime = startTime
 
 // dial connects to the reader, waiting for it to listen.
 func (p *process) dial(ctx context.Context) (*net.TCPConn, error) {

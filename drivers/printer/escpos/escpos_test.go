@@ -41,7 +41,7 @@ func open(t *testing.T, o escpos.Options) *escpos.Printer {
 	t.Helper()
 	o.Log = slog.New(slog.DiscardHandler)
 	if o.Patience == 0 {
-		o.Patience = 4 * time.Second
+		o.Patience = 15 * time.Second // three for one answer: a busy machine is no mute printer
 	}
 	e, err := escpos.Open(t.Context(), o)
 	if err != nil {

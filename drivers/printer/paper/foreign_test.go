@@ -39,7 +39,7 @@ func node(t *testing.T, name, script string, args ...string) (string, error) {
 	if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
 		t.Skipf("no stranger: %s isn't installed (build/foreign/install)", name)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	said, err := exec.CommandContext(ctx, program, append([]string{"testdata/" + script, folder}, args...)...).CombinedOutput()
 	return string(said), err
@@ -128,7 +128,7 @@ func TestADriverOfOthersAsksAndPrints(t *testing.T) {
 			t.Fatalf("%s: %v, it says %q", model().Name, err, said)
 		}
 		if model().Holds() { // it knows of no presenter: the slip waits inside
-			for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.Hanging(), "Привет, 12.50"); {
+			for deadline := time.Now().Add(time.Minute); !strings.Contains(p.Hanging(), "Привет, 12.50"); {
 				if time.Now().After(deadline) {
 					t.Fatalf("%s: inside is\n%s", model().Name, p.Hanging())
 				}
@@ -146,7 +146,7 @@ func onPaper(t *testing.T, p *paper.Paper, came chan paper.Slip, qr string, word
 	var slip paper.Slip
 	select {
 	case slip = <-came:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing came out")
 	}
 	for _, want := range words {

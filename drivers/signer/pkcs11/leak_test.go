@@ -64,7 +64,7 @@ func TestSignaturesLeaveNothingBehind(t *testing.T) {
 	for range rounds {
 		round(signatures)
 	}
-	for limit := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(limit); {
+	for limit := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines && time.Now().Before(limit); {
 		<-time.After(50 * time.Millisecond)
 	}
 	t.Logf("%d signatures in %v: goroutines %d -> %d, files %d -> %d", signatures*rounds, time.Since(begun).Round(time.Second),

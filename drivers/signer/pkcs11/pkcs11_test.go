@@ -80,7 +80,7 @@ func (d *desk) remove() {
 // await waits until the daemon sees a card, or none: it looks every 0.4 seconds.
 func (d *desk) await(there bool) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -76,16 +77,18 @@ func TestTheFileIsValidAfterEveryClip(t *testing.T) {
 }
 
 func TestAnInterruptedClipIsInTheFileAsFarAsItWasHeard(t *testing.T) {
-	s, path := open(t, Options{Pace: true})
-	clip := soundtest.Tone(440, 5*time.Second)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if err := s.Play(ctx, clip); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatal(err)
-	}
-	if d := heard(t, path).Duration(); d < 20*time.Millisecond || d > 200*time.Millisecond {
-		t.Errorf("%v in the file", d)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, path := open(t, Options{Pace: true})
+		clip := soundtest.Tone(440, 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := s.Play(ctx, clip); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if d := heard(t, path).Duration(); d < 20*time.Millisecond || d > 200*time.Millisecond {
+			t.Errorf("%v in the file", d)
+		}
+	})
 }
 
 func TestResampleKeepsTheDuration(t *testing.T) {

@@ -3,10 +3,12 @@ package pulse
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"kosk/drivers/sound"
 	"kosk/drivers/sound/soundtest"
+	"kosk/drivers/speech"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,57 +30,77 @@ func TestWhatIsPlayedIsHeard(t *testing.T) {
 	d := start(t)
 	s, e := d.open(t), d.listen(t)
 	for _, length := range []time.Duration{10 * time.Millisecond, 150 * time.Millisecond, 1500 * time.Millisecond} {
-		e.reset()
 		clip := soundtest.Tone(440, length)
 		for i := range clip.Samples { // silence would be taken for the end
 			if clip.Samples[i] == 0 {
 				clip.Samples[i] = 1
 			}
 		}
-		called := time.Now()
-		if err := s.Play(t.Context(), clip); err != nil {
-			t.Fatal(err)
+		wrong := fmt.Errorf("not played")
+		for try := 0; try < tries && wrong != nil; try++ {
+			wrong = hear(t, s, e, clip)
 		}
-		returned := time.Now()
-		e.settle(t, 200*time.Millisecond)
-		first, last := e.times()
-		t.Logf("%v: first sample %v after the call, last one %v after the return", length, first.Sub(called), last.Sub(returned))
-		if got := e.heard(); !slices.Equal(got, clip.Samples) {
-			t.Errorf("%v: heard %d samples, played %d, or they differ", length, len(got), len(clip.Samples))
-		}
-		if d := last.Sub(returned); d > 100*time.Millisecond {
-			t.Errorf("%v: Play returned %v before the end was heard", length, d)
+		if wrong != nil {
+			t.Errorf("%v: %v", length, wrong)
 		}
 	}
+}
+
+// tries is how often something is tried that a busy machine may spoil, by keeping
+// the sound daemon, its listener or us waiting.
+const tries = 10
+
+// hear plays a clip, and says what was wrong with what was heard of it.
+func hear(t *testing.T, s *Sink, e *ear, clip speech.Clip) error {
+	t.Helper()
+	e.reset()
+	called := time.Now()
+	if err := s.Play(t.Context(), clip); err != nil {
+		t.Fatal(err)
+	}
+	returned := time.Now()
+	e.settle(t, 200*time.Millisecond)
+	first, last := e.times()
+	t.Logf("%v: first sample %v after the call, last one %v after the return", clip.Duration(), first.Sub(called), last.Sub(returned))
+	if got := e.heard(); !slices.Equal(got, clip.Samples) {
+		return fmt.Errorf("heard %d samples, played %d, or they differ", len(got), len(clip.Samples))
+	}
+	if d := last.Sub(returned); d > 100*time.Millisecond {
+		return fmt.Errorf("Play returned %v before the end was heard", d)
+	}
+	return nil
 }
 
 func TestInterruptedMeansSilent(t *testing.T) {
 	d := start(t)
 	s, e := d.open(t), d.listen(t)
 	clip := soundtest.Tone(440, 10*time.Second)
-	var after []time.Duration
-	for range 5 {
+	quick := 0
+	for try := 0; try < tries && quick < 3; try++ {
 		e.reset()
 		ctx, cancel := context.WithCancel(t.Context())
 		var cut time.Time
-		timer := time.AfterFunc(300*time.Millisecond, func() { cut = time.Now(); cancel() })
+		var cutting sync.WaitGroup
+		cutting.Go(func() {
+			defer cancel()
+			until(t, "a part is heard", func() bool { return len(e.heard()) > 22050/10 })
+			cut = time.Now()
+		})
 		err := s.Play(ctx, clip)
 		returned := time.Now()
-		timer.Stop()
+		cutting.Wait()
 		if !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 		e.settle(t, 300*time.Millisecond)
 		_, last := e.times()
 		t.Logf("returned %v after the cut; last sample heard %v after it", returned.Sub(cut), last.Sub(cut))
-		after = append(after, last.Sub(cut))
-		if n := time.Duration(len(e.heard())) * time.Second / 22050; n < 100*time.Millisecond {
-			t.Errorf("only %v were heard before the cut", n)
+		if last.Sub(cut) <= 50*time.Millisecond {
+			quick++
 		}
 	}
-	slices.Sort(after) // the median: a busy machine may delay any one of them
-	if d := after[len(after)/2]; d > 50*time.Millisecond {
-		t.Errorf("still heard %v after the cut", d)
+	if quick < 3 {
+		t.Errorf("still heard 50 ms after the cut, in all but %d of %d tries", quick, tries)
 	}
 }
 

@@ -65,7 +65,7 @@ func must(t testing.TB, err error) {
 }
 
 // childLimit is the deadline of one child.
-const childLimit = 30 * time.Second
+const childLimit = 3 * time.Minute
 
 // watch starts a child and takes down what it promises, until it ends. after is
 // called once, with how to kill it, when it has said its first word.

@@ -24,10 +24,11 @@ const (
 	room = 64 << 10
 	// startWithin bounds the start of the embedded engine, recovery included.
 	startWithin = time.Minute
-	// patience is for one answer of the engine.
+	// patience is for one answer of a cluster, where others may answer better.
 	patience = 3 * time.Second
-	// embeddedPatience is for one commit of the embedded engine, on the slowest disk.
-	embeddedPatience = 10 * time.Second
+	// embeddedPatience is for one of the embedded engine, on the slowest disk of a
+	// busy machine: nobody else can answer.
+	embeddedPatience = 20 * time.Second
 	// answerWithin is how long after an answer the next server's may come.
 	answerWithin = 500 * time.Millisecond
 	// late is when the next entry of a walk is asked for by its place.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
@@ -70,11 +71,7 @@ func (l *Ledger) publish(ctx context.Context, entries []ledger.Entry, line []*wa
 // ask publishes the message that ends a batch, or stands alone, and reads the
 // engine's answer.
 func (l *Ledger) ask(ctx context.Context, m *nats.Msg, seq uint64) error {
-	within := patience
-	if l.server != nil { // nobody else can answer
-		within = embeddedPatience
-	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	reply, err := l.conn.RequestMsgWithContext(ctx, m)
 	switch {
@@ -84,6 +81,14 @@ func (l *Ledger) ask(ctx context.Context, m *nats.Msg, seq uint64) error {
 		return fmt.Errorf("%w: %w", errDoubt, err)
 	}
 	return judge(reply.Data, seq)
+}
+
+// patience is how long one answer of the engine is waited for.
+func (l *Ledger) patience() time.Duration {
+	if l.server != nil {
+		return embeddedPatience
+	}
+	return patience
 }
 
 // judge reads an acknowledgement. seq is the place that the last entry must have.

@@ -26,7 +26,7 @@ func (l *Ledger) find(ctx context.Context, key string) (ledger.Entry, []byte, er
 	if len(key) > ledger.MaxKey {
 		return ledger.Entry{}, nil, ledger.ErrNotFound
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	m, err := l.stream.GetLastMsgForSubject(ctx, subjectOf(key))
 	return whole(m, err)
@@ -74,7 +74,7 @@ func (l *Ledger) readHead(ctx context.Context) (ledger.Entry, error) {
 
 // state asks the engine, and of a cluster its leader, how the stream stands.
 func (l *Ledger) state(ctx context.Context) (js.StreamState, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	info, err := l.stream.Info(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func (l *Ledger) state(ctx context.Context) (js.StreamState, error) {
 
 // at reads the entry at a place.
 func (l *Ledger) at(ctx context.Context, seq uint64) (ledger.Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	m, err := l.stream.GetMsg(ctx, seq)
 	e, _, err := whole(m, err)

@@ -38,7 +38,7 @@ var syncedBlock = regexp.MustCompile(`(?:fsync|fdatasync)\(\d+<[^>]*/msgs/[^>]*\
 // was synced.
 func TestEveryEntryIsSyncedBeforeItIsAcknowledged(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if words, err := exec.CommandContext(ctx, "strace", "-qq", "-e", "trace=fsync", "true").CombinedOutput(); err != nil {
 		t.Skipf("strace may not trace here: %v %s", err, words)
