@@ -57,6 +57,8 @@ type Parts struct {
 	Printer printer.Printer // nil: there is none
 	// Document prints certificates as pages; nil: there is no such printer.
 	Document printer.Printer
+	// Edition is receipt.Edition of what Document draws; nil where there is none.
+	Edition func() (string, error)
 	// Panel lights the lamps beside the slots, while Run runs; nil: there are none.
 	Panel   panel.Panel
 	Voice   *voice.Voice

@@ -91,7 +91,11 @@ func (k *Kiosk) printPage(ctx context.Context, e session.PrintPage, offer *catal
 // page is the certificate in a language, in the words of a catalogue, with all
 // that was signed in its code.
 func (k *Kiosk) page(o request.Outcome, lang text.Lang, offer *catalogue.Catalogue) (receipt.Slip, error) {
-	code, err := request.PackDocument(o, string(lang), offer.Version)
+	edition, err := k.Edition()
+	if err != nil {
+		return receipt.Slip{}, fmt.Errorf("page: %w", err)
+	}
+	code, err := request.PackDocument(o, request.Look{Lang: string(lang), Catalogue: offer.Version, Edition: edition})
 	if err != nil {
 		return receipt.Slip{}, err
 	}

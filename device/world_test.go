@@ -175,6 +175,7 @@ func buildWith(t *testing.T, signing bool, pages *sheets, lamps panel.Panel) *wo
 	}
 	if pages != nil {
 		pages.w, parts.Document = w, pages
+		parts.Edition = func() (string, error) { return "1", nil }
 	}
 	w.bus = &bus.PublicKey
 	w.kiosk = device.New(parts)
@@ -428,8 +429,8 @@ func (s *sheets) Print(ctx context.Context, page printer.Slip) (printer.Outcome,
 			continue
 		}
 		d, err := request.VerifyDocument(l.Text, s.w.bus, time.Now())
-		if err != nil || d.Lang != "en" || len(d.Outcome.Data) != 2 {
-			s.w.t.Errorf("the page's code: %d data in %q, %v", len(d.Outcome.Data), d.Lang, err)
+		if err != nil || d.Look != (request.Look{Lang: "en", Catalogue: d.Look.Catalogue, Edition: "1"}) || len(d.Outcome.Data) != 2 {
+			s.w.t.Errorf("the page's code: %d data in %q, %v", len(d.Outcome.Data), d.Look, err)
 		}
 		s.pages++
 	}

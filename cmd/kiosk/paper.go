@@ -7,12 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"kosk/device/config"
 	"kosk/device/health"
 	"kosk/device/identity"
+	"kosk/device/receipt"
 	"kosk/drivers/all"
 	"kosk/drivers/panel/gpio"
+	"kosk/drivers/printer/document"
 	"kosk/offline"
 )
 
@@ -44,6 +47,7 @@ func (m *machine) document(cfg config.Config, log *slog.Logger) (err error) {
 		return err
 	}
 	if m.parts.Document != nil {
+		m.parts.Edition = sync.OnceValues(func() (string, error) { return receipt.Edition(document.Draw) })
 		m.closers = append(m.closers, m.parts.Document)
 	}
 	return nil

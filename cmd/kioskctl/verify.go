@@ -319,23 +319,38 @@ func (f *finding) compare(code string, page []byte, offer *catalogue.Catalogue) 
 			f.Text = append(f.Text, w.String())
 		}
 	}
-	same := f.document.Catalogue == offer.Version
-	if !same {
-		f.Why = fmt.Sprintf("the words on the page are of catalogue %s: give it with --catalogue", f.document.Catalogue)
+	if c := f.document.Look.Catalogue; c != offer.Version {
+		f.Why = fmt.Sprintf("the words on the page are of catalogue %s: give it with --catalogue", c)
 	}
-	switch {
-	case page == nil:
-	case !same || err != nil:
-		f.Why = fmt.Sprintf("the words on the page could not be compared: they are of catalogue %s, give it with --catalogue", f.document.Catalogue)
-		if same {
-			f.Why = fmt.Sprintf("the words on the page could not be compared: catalogue %s doesn't know the service", offer.Version)
-		}
+	if page == nil {
+		return
+	}
+	switch why := incomparable(f.document.Look, offer, err); {
+	case why != "":
+		f.Why = "the words on the page could not be compared: " + why
 		if f.Verdict == genuine {
 			f.Verdict = unknown
 		}
 	case !f.drawn(code, page, offer):
 		f.Verdict, f.Why = altered, "the page is not the one that was signed"
 	}
+}
+
+// incomparable says why a page can't be drawn again here, "" when it can. noWords is
+// what the catalogue lacks for it.
+func incomparable(look request.Look, offer *catalogue.Catalogue, noWords error) string {
+	edition, err := receipt.Edition(document.Draw)
+	switch {
+	case look.Catalogue != offer.Version:
+		return fmt.Sprintf("they are of catalogue %s, give it with --catalogue", look.Catalogue)
+	case noWords != nil:
+		return fmt.Sprintf("catalogue %s doesn't know the service", offer.Version)
+	case err != nil:
+		return err.Error()
+	case look.Edition != edition:
+		return fmt.Sprintf("it was drawn by a program of edition %s, this one is of %s: compare it with what was signed by eye", look.Edition, edition)
+	}
+	return ""
 }
 
 // drawn reports whether a page is, byte for byte, one that was drawn of what was

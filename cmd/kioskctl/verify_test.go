@@ -101,7 +101,16 @@ func program(t *testing.T) *catalogue.Catalogue {
 
 func (i *issuer) pageOf(o request.Outcome, lang string, offer *catalogue.Catalogue) (code string, pdf []byte) {
 	i.t.Helper()
-	code, err := request.PackDocument(o, lang, offer.Version)
+	edition, err := receipt.Edition(document.Draw)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return i.pageLooks(o, request.Look{Lang: lang, Catalogue: offer.Version, Edition: edition}, offer)
+}
+
+func (i *issuer) pageLooks(o request.Outcome, look request.Look, offer *catalogue.Catalogue) (code string, pdf []byte) {
+	i.t.Helper()
+	code, err := request.PackDocument(o, look)
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -146,7 +155,7 @@ func TestVerify(t *testing.T) {
 	forged, _ := forger.page(forger.outcome("12345678903", now), "az")
 	other := good
 	other.Data = append([]request.Datum{{ID: "employer", Value: "“Neft” ASC", Lang: "az"}}, good.Data[1:]...)
-	changed, err := request.PackDocument(other, "az", program(t).Version)
+	changed, err := request.PackDocument(other, request.Look{Lang: "az", Catalogue: program(t).Version})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,6 +207,24 @@ func TestVerify(t *testing.T) {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not said:\n%s", want, said)
 		}
+	}
+}
+
+// A page that a program of another edition drew, with other words of ours or another
+// line, is not called altered: it can't be compared, and that is said.
+func TestVerifyAPageOfAnotherEdition(t *testing.T) {
+	bus := newIssuer(t)
+	now := time.Now().UTC().Truncate(time.Second)
+	look := request.Look{Lang: "ru", Catalogue: program(t).Version, Edition: "0123456789abcdef"}
+	_, pdf := bus.pageLooks(bus.outcome("12345678903", now), look, program(t))
+	pdf = bytes.Replace(pdf, []byte("/MediaBox"), []byte("/MediaBoy"), 1) // as that one drew it
+	f := asked(t, verifyCommand{What: bus.file("page.pdf", pdf), Key: bus.keyFile()})
+	if f.Verdict != unknown || !strings.Contains(f.Why, look.Edition) || f.Number == "" || len(f.Text) == 0 {
+		t.Errorf("%s (%s), number %q, text %q", f.Verdict, f.Why, f.Number, f.Text)
+	}
+	code, _ := bus.pageLooks(bus.outcome("12345678903", now), look, program(t))
+	if f := asked(t, verifyCommand{What: code, Key: bus.keyFile()}); f.Verdict != genuine || f.Why != "" {
+		t.Errorf("its code: %s (%s)", f.Verdict, f.Why)
 	}
 }
 

@@ -22,7 +22,7 @@ func Certificate(d request.Document, code string, offer *catalogue.Catalogue, te
 	if service == nil {
 		return Slip{}, fmt.Errorf("certificate of service %q: not in the catalogue", d.Certificate.Service)
 	}
-	lang := text.Lang(d.Lang)
+	lang := text.Lang(d.Look.Lang)
 	agency := offer.Agency(service.Agency).Name.In(lang)
 	s := Slip{
 		ID: "certificate " + d.Certificate.Number, Kind: Final, Lang: lang, Office: agency, Test: test, Code: code,

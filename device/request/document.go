@@ -14,7 +14,7 @@ import (
 )
 
 // documentVersion is the first element of a document's code.
-const documentVersion = 1
+const documentVersion = 2
 
 // maxDocumentData is how long the data of a document may be, as canonical JSON
 // in bytes. A QR code holds far less (ISO/IEC 18004, table 7: 2,864 bytes).
@@ -26,16 +26,24 @@ const maxDocumentData = 64 << 10
 type documentCode struct {
 	_         struct{} `cbor:",toarray"`
 	Version   int
-	Lang      string // of the page: "az", "ru" or "en"
-	Catalogue string // version of the one whose words stand on the page; no part of what was signed
+	Lang      string // these three are a Look
+	Catalogue string
+	Edition   string
 	Token     []byte // of a Certificate
 	Data      []byte // canonical JSON (RFC 8785), deflated (RFC 1951)
 }
 
+// A Look is how a page shows what was signed, and no part of it: with another one
+// the same page looks different. Whoever made the page says which.
+type Look struct {
+	Lang      string // "az", "ru" or "en"
+	Catalogue string // version of the one whose words stand on the page
+	Edition   string // of the words and the drawing of pages: receipt.Edition
+}
+
 // PackDocument writes a certificate and all its data as the text of a 2-D code,
-// in base 45. lang is the language of the page, catalogue the version of the one
-// that has its words.
-func PackDocument(o Outcome, lang, catalogue string) (string, error) {
+// in base 45.
+func PackDocument(o Outcome, look Look) (string, error) {
 	data, err := json.Marshal(o.Data)
 	if err == nil {
 		data, err = jcs.Transform(data)
@@ -54,7 +62,9 @@ func PackDocument(o Outcome, lang, catalogue string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("pack document: %w", err)
 	}
-	b, err := cbor.Marshal(documentCode{Version: documentVersion, Lang: lang, Catalogue: catalogue, Token: o.Token, Data: small.Bytes()})
+	b, err := cbor.Marshal(documentCode{
+		Version: documentVersion, Lang: look.Lang, Catalogue: look.Catalogue, Edition: look.Edition, Token: o.Token, Data: small.Bytes(),
+	})
 	if err != nil {
 		return "", fmt.Errorf("pack document: %w", err)
 	}
@@ -65,8 +75,7 @@ func PackDocument(o Outcome, lang, catalogue string) (string, error) {
 type Document struct {
 	Certificate Certificate
 	Outcome     Outcome
-	Lang        string
-	Catalogue   string // version of the one whose words stand on the page, as the code says
+	Look        Look // as the code says
 }
 
 // String keeps the document out of logs.
@@ -99,7 +108,7 @@ func VerifyDocument(code string, key *ecdsa.PublicKey, now time.Time) (Document,
 	if err != nil {
 		return Document{}, fmt.Errorf("verify document: %w", ErrAltered)
 	}
-	out := Document{Certificate: c, Lang: d.Lang, Catalogue: d.Catalogue, Outcome: Outcome{
+	out := Document{Certificate: c, Look: Look{d.Lang, d.Catalogue, d.Edition}, Outcome: Outcome{
 		Kind: KindCertificate, Number: c.Number, Service: c.Service,
 		IssuedAt: c.IssuedAt, ValidUntil: c.ValidUntil, Token: d.Token,
 	}}

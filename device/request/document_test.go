@@ -45,7 +45,7 @@ func aDocument(t testing.TB, key *ecdsa.PrivateKey) Outcome {
 func TestDocumentSaysWhatWasSigned(t *testing.T) {
 	key := sealtest.Key(t)
 	o := aDocument(t, key)
-	code, err := PackDocument(o, "az", "2026.11")
+	code, err := PackDocument(o, Look{"az", "2026.11", "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestDocumentSaysWhatWasSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(o.Data, d.Outcome.Data); diff != "" || d.Lang != "az" || d.Certificate.Number != o.Number {
+	if diff := cmp.Diff(o.Data, d.Outcome.Data); diff != "" || d.Look.Lang != "az" || d.Certificate.Number != o.Number {
 		t.Errorf("document differs:\n%s", diff)
 	}
 	if len(code) > 1400 {
@@ -69,7 +69,7 @@ func TestDocumentIsRefused(t *testing.T) {
 		c := o
 		c.Data = append([]Datum(nil), o.Data...)
 		change(&c)
-		code, err := PackDocument(c, "az", "2026.11")
+		code, err := PackDocument(c, Look{"az", "2026.11", "1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestDocumentIsRefused(t *testing.T) {
 
 func TestDocumentIsNotLogged(t *testing.T) {
 	key := sealtest.Key(t)
-	code, _ := PackDocument(aDocument(t, key), "az", "2026.11")
+	code, _ := PackDocument(aDocument(t, key), Look{"az", "2026.11", "1"})
 	d, err := VerifyDocument(code, &key.PublicKey, documentDay)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestRevocations(t *testing.T) {
 
 func FuzzDocument(f *testing.F) {
 	key := sealtest.Key(f)
-	code, err := PackDocument(aDocument(f, key), "ru", "2026.11")
+	code, err := PackDocument(aDocument(f, key), Look{"ru", "2026.11", "1"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		if d, err := VerifyDocument(text, &key.PublicKey, documentDay); err == nil {
-			if _, err := PackDocument(d.Outcome, d.Lang, d.Catalogue); err != nil {
+			if _, err := PackDocument(d.Outcome, d.Look); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -274,7 +274,7 @@ func TestAnApplicationIsNoCertificate(t *testing.T) {
 		t.Errorf("an application passes for a certificate: %v", err)
 	}
 	o.Token = b
-	code, err := PackDocument(o, "az", "2026.11")
+	code, err := PackDocument(o, Look{"az", "2026.11", "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
