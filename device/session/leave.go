@@ -19,6 +19,9 @@ func (v *Visit) always(e Event) (effects []Effect, done bool) {
 	switch e := e.(type) {
 	case CardIn:
 		v.Kiosk.CardIn, v.Tries, v.Zone.Refused = true, 0, Entries{}
+		if v.Wrong == "zone.same" { // the same may be tried again
+			v.Wrong = ""
+		}
 		return nil, false
 	case CardOut:
 		v.Kiosk.CardIn = false

@@ -295,3 +295,20 @@ func TestTheZoneIsPrivate(t *testing.T) {
 		t.Error("no key types Z")
 	}
 }
+
+// A card that is put in anew gets another try of the same: nothing says any more that
+// nothing has changed.
+func TestACardPutInAnewTakesBackThatNothingHasChanged(t *testing.T) {
+	v := aZone()
+	play(v, types("AB7654321"+"12051980"+"09062031")...)
+	play(v, refused(), session.Confirmed{})
+	if s := v.Scene(); s.Find("wrong").Name.String() != text.In(text.En, "zone.same").String() {
+		t.Fatalf("%q is said", s.Find("wrong").Name.String())
+	}
+	play(v, session.CardOut{}, session.CardIn{})
+	if s := v.Scene(); s.Find("wrong") != nil || s.Find("next").Unavailable {
+		t.Error("it may be tried again, and it is said that nothing has changed")
+	}
+	v.Step(session.Confirmed{})
+	at(t, v, session.Reading)
+}
