@@ -47,6 +47,8 @@ func (v *Visit) entryScene(id State, n int, key, lead text.Key, value text.Words
 		hint = key + "form"
 	case v.Voice: // who listens says when
 		hint = key + "heard"
+	case v.Zone.Mend: // the last digit leads elsewhere
+		hint = "zone.hint"
 	}
 	s.Add(wrong...)
 	s.Add(scene.Node{

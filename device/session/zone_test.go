@@ -312,3 +312,25 @@ func TestACardPutInAnewTakesBackThatNothingHasChanged(t *testing.T) {
 	v.Step(session.Confirmed{})
 	at(t, v, session.Reading)
 }
+
+// Where one entry is mended, its last character leads to the others, and the words say
+// so (WCAG 2.2, 3.2.2).
+func TestTheHintOfAMendedEntryTellsWhereItLeads(t *testing.T) {
+	for _, field := range []session.State{session.AskingNumber, session.AskingBirth, session.AskingExpiry} {
+		for _, voice := range []bool{false, true} {
+			v := aZone()
+			play(v, types("AB7654321"+"12051980"+"09062031")...)
+			play(v, refused(), session.ChangeAsked{Field: string(field)})
+			v.Voice = voice
+			at(t, v, field)
+			want := text.In(text.En, "zone.hint")
+			if voice {
+				want = text.In(text.En, text.Key(field)+".heard")
+			}
+			s := v.Scene()
+			if got := s.Find("field").Hint.String(); got != want.String() {
+				t.Errorf("%s, voice %v: %q, want %q", field, voice, got, want.String())
+			}
+		}
+	}
+}
