@@ -298,7 +298,7 @@ func proved(v *Visit, e Event) (State, []Effect) {
 		h = *v.Holder
 		h.Assurance = max(h.Assurance, level)
 	}
-	v.Holder, v.Login, v.Proving.Use = &h, p.Proof, ""
+	v.Holder, v.Login, v.Zone, v.Proving.Use = &h, p.Proof, Zone{}, ""
 	if v.Service == nil {
 		return Choosing, nil
 	}

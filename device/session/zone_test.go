@@ -334,3 +334,28 @@ func TestTheHintOfAMendedEntryTellsWhereItLeads(t *testing.T) {
 		}
 	}
 }
+
+// Who becomes known by another means than the card has nothing of it kept.
+func TestAnotherMeansEndsTheZone(t *testing.T) {
+	v := aZone()
+	v.Step(session.CardOut{})
+	play(v, types("AB7654321"+"12051980"+"09062031")...)
+	at(t, v, session.AskingCard)
+	v.Step(session.OtherMeans{})
+	at(t, v, session.ChoosingMeans)
+	for _, e := range sessiontest.Phone(text.En, "imza", "", "501234567", "123456") {
+		switch e.(type) {
+		case session.MeansPicked, session.Typed, session.Entered, session.Prompted, session.Proved:
+			v.Step(e)
+		}
+		if v.Holder != nil {
+			break
+		}
+	}
+	if v.Holder == nil {
+		t.Fatalf("nobody is known at %s", v.State)
+	}
+	if v.Zone != (session.Zone{}) {
+		t.Error("what was typed of the card is kept when its owner is known otherwise")
+	}
+}
