@@ -40,10 +40,11 @@ func (v *Visit) cardLamp() panel.Pattern {
 		}
 		return panel.Slow
 	case Failing:
-		if v.Fault.Again == AskingCard && !v.CardIn && !v.NoReader {
+		anew := v.Fault.Again == AskingCard || v.Fault.Again == CheckingZone // put it in again, say the words
+		if anew && !v.CardIn && !v.NoReader {
 			return panel.Slow
 		}
-		if v.Fault.Again == AskingCard || v.Fault.Again == "" { // the card goes
+		if anew || v.Fault.Again == "" { // the card goes
 			return panel.Off
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"kosk/device/session/sessiontest"
 	"kosk/device/text"
 	"kosk/drivers/card"
+	"kosk/drivers/panel"
 )
 
 // aZone is a visit that was asked for the document number, by the person's wish.
@@ -357,5 +358,24 @@ func TestAnotherMeansEndsTheZone(t *testing.T) {
 	}
 	if v.Zone != (session.Zone{}) {
 		t.Error("what was typed of the card is kept when its owner is known otherwise")
+	}
+}
+
+// With no try left the words are to take the card out and put it in again: the lamp says
+// so as it does of the access number.
+func TestTheLampAsksForACardWhoseZoneWasTriedTooOften(t *testing.T) {
+	v := aZone()
+	play(v, types("AB7654321"+"12051980"+"09062031")...)
+	for v.State == session.Reading {
+		v.Step(refused())
+		play(v, session.ChangeAsked{Field: "birth"}, session.Erased{}, session.Typed{Rune: rune('0' + v.Tries)}, session.Confirmed{})
+	}
+	at(t, v, session.Failing)
+	if got := lamps(v); got != (lit{}) {
+		t.Errorf("in the slot: %+v", got)
+	}
+	v.Step(session.CardOut{})
+	if got := lamps(v); got != (lit{card: panel.Slow}) {
+		t.Errorf("out of it: %+v", got)
 	}
 }
