@@ -179,7 +179,11 @@ func open(v *Visit) scene.Scene {
 }
 
 func askingCard(v *Visit) scene.Scene {
-	s := v.scene(AskingCard, scene.Insert, v.in("card.title"))
+	title := text.Key("card.title")
+	if v.CardIn {
+		title = "card.anew"
+	}
+	s := v.scene(AskingCard, scene.Insert, v.in(title))
 	s.Add(v.lead("card.lead"), scene.Node{ID: "figure", Role: scene.Figure, Icon: "figure-insert", Name: v.in("card.figure")})
 	if v.NoReader {
 		s.Add(scene.Node{ID: "no-reader", Role: scene.Note, Tone: scene.Bad, Name: v.in("fault.no_reader.lead")})

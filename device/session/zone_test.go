@@ -379,3 +379,25 @@ func TestTheLampAsksForACardWhoseZoneWasTriedTooOften(t *testing.T) {
 		t.Errorf("out of it: %+v", got)
 	}
 }
+
+// A card that lies in the slot is not asked for in the words of one that isn't there.
+func TestACardThatIsInIsAskedOutFirst(t *testing.T) {
+	v := reach(session.AskingCAN)
+	for v.State != session.Failing {
+		wrongCAN(v)
+	}
+	v.Step(session.Retried{})
+	at(t, v, session.AskingCard)
+	for _, lang := range text.Langs {
+		v.Lang = lang
+		s := v.Scene()
+		if got, want := s.Role(scene.Title).Name.String(), text.In(lang, "card.anew").String(); got != want {
+			t.Errorf("%s: %q, want %q", lang, got, want)
+		}
+	}
+	v.Step(session.CardOut{})
+	s := v.Scene()
+	if got, want := s.Role(scene.Title).Name.String(), text.In(v.Lang, "card.title").String(); got != want {
+		t.Errorf("taken out: %q, want %q", got, want)
+	}
+}

@@ -74,5 +74,15 @@ func zones(lang text.Lang, size scene.TextSize) []scene.Scene {
 	digits("123456")
 	play(session.ReadFailed{Err: card.ErrWantsMRZ})
 	keep("-why")
+
+	v = session.New(Kiosk())
+	v.TextSize = size
+	play(session.LanguageChosen{Lang: lang}, session.WithCard{}, session.CardIn{})
+	for v.State == session.AskingCAN {
+		digits("000000")
+		play(session.ReadFailed{Err: card.ErrWrongCAN})
+	}
+	play(session.Retried{})
+	keep("-anew")
 	return all
 }
