@@ -17,8 +17,9 @@ func (k *Kiosk) take(ctx context.Context, i scene.Input) {
 		k.focus = i.Focus
 		k.step(ctx, session.StillHere{})
 	case i.Rune != 0:
-		k.Voice.Echo(i.Rune, k.secret())
-		k.step(ctx, session.Typed{Rune: i.Rune})
+		r := k.visit.Capital(i.Rune)
+		k.Voice.Echo(r, k.secret())
+		k.step(ctx, session.Typed{Rune: r})
 	case i.Command != 0:
 		k.command(ctx, i.Command)
 	}

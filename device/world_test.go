@@ -68,6 +68,7 @@ type world struct {
 	line    chan error
 	log     *notes // of the loop, at debug level
 	speech  *notes // the speech log
+	heard   *notes // all that was made to be said, private words too
 	ended   chan error
 	keys    *identitytest.Keys
 	pages   *sheets
@@ -151,14 +152,14 @@ func buildWith(t *testing.T, signing bool, pages *sheets, lamps panel.Panel) *wo
 
 	w := &world{
 		keys: keys, anchors: anchors,
-		t: t, slot: &slot{events: make(chan card.Event), card: chip}, line: make(chan error), log: new(notes), speech: new(notes),
+		t: t, slot: &slot{events: make(chan card.Event), card: chip}, line: make(chan error), log: new(notes), speech: new(notes), heard: new(notes),
 		ended: make(chan error, 1), printer: &paper{t: t, takes: 2 * time.Second, news: make(chan printer.Event)}, pages: pages, lookup: &lookup{t: t},
 		outbox: &outbox{t: t, box: box, station: &station.PublicKey},
 	}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: false}))
 	w.chip = &chips{HolderReader: eid.New(log)}
 	w.tracker = &tracker{bus: bus, outbox: w.outbox}
-	speaker := voice.New(voice.Options{Synth: mute.New(), Sink: ear{}, Log: w.speech, Logger: log})
+	speaker := voice.New(voice.Options{Synth: overheard{mute.New(), w.heard}, Sink: ear{}, Log: w.speech, Logger: log})
 	parts := device.Parts{
 		Kiosk:  session.Kiosk{Catalogue: offer, Office: catalogue.Names{Az: "ASAN", Ru: "ASAN", En: "ASAN"}, Test: true},
 		Reader: w.slot, Chip: w.chip, Anchors: anchors, Printer: w.printer, Voice: speaker, Outbox: w.outbox, Tracker: w.tracker,
@@ -760,6 +761,17 @@ func (ear) Play(ctx context.Context, c speech.Clip) error {
 }
 
 func (ear) Close() error { return nil }
+
+// overheard is a synthesiser of which all texts are noted.
+type overheard struct {
+	speech.Synthesiser
+	texts *notes
+}
+
+func (o overheard) Synthesise(ctx context.Context, u speech.Utterance) (speech.Clip, error) {
+	_, _ = o.texts.Write([]byte(u.Text + "\n"))
+	return o.Synthesiser.Synthesise(ctx, u)
+}
 
 // notes keep what was written.
 type notes struct {

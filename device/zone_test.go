@@ -186,3 +186,26 @@ func TestAZoneOnTheLoudspeaker(t *testing.T) {
 		w.saysNothingOfTheZone()
 	})
 }
+
+// A keyboard's small letters are typed as the capitals that the card has, and said so:
+// in Azerbaijani a small i is another letter than I.
+func TestALetterIsSaidAsItIsTyped(t *testing.T) {
+	for lang, want := range map[string]string{"az": "ı, nöqtəsiz i\n", "en": "eye, India\n"} {
+		visit(t, func(w *world) {
+			w.key(scene.HeadphonesIn)
+			w.choose("lang." + lang)
+			w.choose("with-card")
+			w.put()
+			w.choose("no-can")
+			w.wait(20 * time.Second)
+			w.types("i")
+			w.wait(5 * time.Second)
+			if v := w.at(session.AskingNumber); v.Scene.Find("field").Value.String() != "I" {
+				t.Fatalf("%q is typed", v.Scene.Find("field").Value.String())
+			}
+			if all := w.heard.String(); !strings.Contains(all, want) {
+				t.Errorf("%s: I is said as %q", lang, all[max(0, len(all)-60):])
+			}
+		})
+	}
+}

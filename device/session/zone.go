@@ -126,13 +126,19 @@ func askZone(v *Visit, _ Event) (State, []Effect) {
 	return AskingNumber, nil
 }
 
+// Capital is the character that a key types: in a document number the capital of a
+// small letter, be the language one in which I is another letter's.
+func (v *Visit) Capital(r rune) rune {
+	if v.State == AskingNumber && r >= 'a' && r <= 'z' {
+		return r + 'A' - 'a'
+	}
+	return r
+}
+
 // typeNumber takes a letter or digit, and goes on with the last one of a number of
 // ours, as typeCAN does. Any other number has its end where the person says.
 func typeNumber(v *Visit, e Event) (State, []Effect) {
-	r := e.(Typed).Rune
-	if r >= 'a' && r <= 'z' {
-		r += 'A' - 'a'
-	}
+	r := v.Capital(e.(Typed).Rune)
 	if !isLetter(r) && !isDigit(r) || len(v.Typed) >= mostNumber {
 		return AskingNumber, nil
 	}
