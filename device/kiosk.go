@@ -237,6 +237,9 @@ func (k *Kiosk) turn(ctx context.Context) error {
 			k.Log.Error("broken", "cause", b.cause, "stack", string(b.stack), "visit", p.visit)
 		case current:
 			k.step(ctx, p.event)
+			if session.FromPerson(p.event) { // a card, or a slip, that was moved
+				k.rearm()
+			}
 		}
 	case <-k.retired:
 		k.doubt = true

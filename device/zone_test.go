@@ -209,3 +209,22 @@ func TestALetterIsSaidAsItIsTyped(t *testing.T) {
 		})
 	}
 }
+
+// Who takes the card out to look at it, or puts it in, is there: nobody asks them whether
+// they are.
+func TestACardThatIsMovedIsASignOfLife(t *testing.T) {
+	visit(t, func(w *world) {
+		w.toCAN()
+		w.touch("no-can")
+		for range 3 {
+			w.wait(50 * time.Second)
+			w.at(session.AskingNumber)
+			w.pull()
+			w.wait(50 * time.Second)
+			w.at(session.AskingNumber)
+			w.put()
+		}
+		w.wait(61 * time.Second)
+		w.at("still-there")
+	})
+}

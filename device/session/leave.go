@@ -10,7 +10,7 @@ import (
 // always handles what can happen in every state. done says that no rule of the
 // table is to be looked for.
 func (v *Visit) always(e Event) (effects []Effect, done bool) {
-	if v.Warning && fromPerson(e) {
+	if v.Warning && FromPerson(e) {
 		v.Warning = false
 		if _, back := e.(WentBack); back { // from the warning, not from what lies under it
 			return nil, true
@@ -92,8 +92,8 @@ func indexOf(l text.Lang) int {
 	return 0
 }
 
-// fromPerson reports whether the event shows that somebody is there.
-func fromPerson(e Event) bool {
+// FromPerson reports whether the event shows that somebody is there.
+func FromPerson(e Event) bool {
 	switch e.(type) {
 	case Idled, IdledOut, LineChanged, NameRead, HolderRead, ReadFailed, LookedUp, LookupFailed, PutDone, PutFailed,
 		KeysOpened, Prompted, Proved, ProofFailed, BusAccepted, OutcomeCame, RefusedCame, WaitEnded, SlipPrinted, TimeUp, ReaderCame, ReaderWent,
