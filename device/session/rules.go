@@ -55,9 +55,9 @@ var rules = []rule{
 	{AskingCard, OtherMeans{}, to(ChoosingMeans), otherMeans},
 	{AskingCard, WentBack{}, to(Home, CheckingZone), cardBack},
 
-	{AskingCAN, Typed{}, to(AskingCAN, Reading), typeCAN},
+	{AskingCAN, Typed{}, to(AskingCAN, Reading, AskingCard), typeCAN},
 	{AskingCAN, Erased{}, to(AskingCAN), erase},
-	{AskingCAN, Entered{}, to(Reading, AskingCAN), enterCAN},
+	{AskingCAN, Entered{}, to(Reading, AskingCAN, AskingCard), enterCAN},
 	{AskingCAN, NoCAN{}, to(AskingNumber), askZone},
 	{AskingCAN, ReaderWent{}, to(Failing), readerWent},
 	{AskingCAN, WentBack{}, to(Home), unpick},
@@ -285,6 +285,9 @@ func enterCAN(v *Visit, _ Event) (State, []Effect) {
 	if len(v.Typed) != canDigits {
 		v.Wrong = "can.short"
 		return AskingCAN, nil
+	}
+	if v.Tries >= maxTries { // some were given up
+		return AskingCard, nil
 	}
 	v.Tries++
 	v.CAN, v.Fault = v.Typed, Fault{}

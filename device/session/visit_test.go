@@ -51,6 +51,26 @@ func wrongCAN(v *session.Visit) {
 	v.Step(session.ReadFailed{Err: fmt.Errorf("read holder: %w", card.ErrWrongCAN)})
 }
 
+// Reading that is given up is a try, too: the chip may have been asked.
+func TestTriesThatAreGivenUpAreCounted(t *testing.T) {
+	v := reach(session.AskingCAN)
+	play(v, typed("123456")...)
+	for range session.MaxTries - 1 {
+		play(v, session.WentBack{}, session.Entered{})
+	}
+	if v.State != session.Reading {
+		t.Fatalf("at %s with %d tries", v.State, v.Tries)
+	}
+	v.Step(session.WentBack{})
+	if effects := v.Step(session.Entered{}); len(effects) > 0 || v.State != session.AskingCard {
+		t.Errorf("one try more than may be: %s, %d effects", v.State, len(effects))
+	}
+	play(v, session.CardOut{}, session.CardIn{})
+	if v.State != session.AskingCAN {
+		t.Errorf("put in anew it leads to %s", v.State)
+	}
+}
+
 func TestWrongCANStaysWithANote(t *testing.T) {
 	v := reach(session.AskingCAN)
 	for try := 1; try < session.MaxTries; try++ {

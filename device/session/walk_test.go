@@ -353,6 +353,8 @@ func next(c choose, v *session.Visit) []session.Event {
 		return []session.Event{session.SlipPresented{}}
 	case v.State == session.AskingCAN && c(3) > 0:
 		return typed("123456")
+	case v.State == session.Reading && !v.Zone.Used && c(16) == 1:
+		return hasty(c(2) == 1)
 	case v.State == session.AskingNumber && c(8) == 1:
 		return []session.Event{session.CardOut{}, session.WentBack{}}
 	case v.State == session.AskingNumber && v.Typed != "" && c(2) == 1:
@@ -379,6 +381,20 @@ func next(c choose, v *session.Visit) []session.Event {
 		return typed("490154203237518")
 	}
 	return []session.Event{kinds[fit[c(len(fit))]](c, v)}
+}
+
+// hasty is somebody who gives up reading again and again.
+func hasty(retypes bool) []session.Event {
+	var all []session.Event
+	for range session.MaxTries {
+		all = append(all, session.WentBack{})
+		if retypes {
+			all = append(all, session.Erased{}, session.Typed{Rune: '6'})
+		} else {
+			all = append(all, session.Entered{})
+		}
+	}
+	return all
 }
 
 // stubborn is somebody who tries one day of birth after the other.
