@@ -35,9 +35,9 @@ func specimen(lang text.Lang) Slip {
 	when := time.Date(2026, time.November, 22, 9, 30, 0, 0, time.UTC)
 	s := Slip{
 		ID: "specimen", Kind: Final, Lang: lang, Office: plain, Number: "012345678901", Service: plain,
-		Holder: text.Say(text.Az, text.Name, "MƏMMƏDOVA AYGÜN RƏŞİD QIZI"), When: when, Code: "SPECIMEN", Test: true, Copy: true,
+		Holder: text.Say(text.Az, text.Name, "NÜMUNƏ ADI ATASININ ADI"), When: when, Code: "SPECIMEN", Test: true, Copy: true,
 	}
-	for _, value := range []text.Words{text.Say(lang, text.Date, "1990-05-12"), manats(lang, "1"), manats(lang, "2"), manats(lang, "5"), plain} {
+	for _, value := range []text.Words{text.Say(lang, text.Date, "2001-02-03"), manats(lang, "1"), manats(lang, "2"), manats(lang, "5"), plain} {
 		s.Rows = append(s.Rows, Row{Label: plain, Value: value, Source: plain})
 	}
 	s.Rows = append(s.Rows, Row{Label: text.In(lang, "slip.valid_until"), Value: text.Day(lang, when)})
