@@ -4,8 +4,7 @@ package scene
 // being made anew. The rules are: the order of the list is the order of focus;
 // with the voice on, static text has a place in it too (so that everything can
 // be heard again), else only what can be typed into or activated; the order is a
-// ring, so
-// that nobody is trapped (EN 301 549, 5.1.6; WCAG 2.1.2).
+// ring, so that nobody is trapped (EN 301 549, 5.1.6; WCAG 2.1.2).
 
 // Focusable reports whether focus can rest on the node.
 func (n *Node) Focusable(voice bool) bool {

@@ -64,8 +64,9 @@ func (r *Reader) ReadHolderByZone(ctx context.Context, c card.Card, z card.Zone,
 //
 // Errors: card.ErrWrongCAN or card.ErrWrongMRZ when the chip refuses the password;
 // card.ErrWantsMRZ when a chip without PACE was asked with the number; card.ErrForeign
-// when the chip cannot be opened with the password or has no eMRTD application; card.ErrRemoved; card.ErrProtocol; a *card.StatusError in the chain
-// when the chip refused a command; ctx's own.
+// when the chip cannot be opened with the password or has no eMRTD application;
+// card.ErrRemoved; card.ErrProtocol; a *card.StatusError in the chain when the chip
+// refused a command; ctx's own.
 func (r *Reader) Read(ctx context.Context, c card.Card, q Request) (*card.Chip, error) {
 	chip, err := r.read(ctx, c, q)
 	if err != nil {
