@@ -56,13 +56,13 @@ func TestTheKioskForgetsThePerson(t *testing.T) {
 	}
 	left, begun := known(), time.Now()
 	t.Logf("at once: %v", left)
-	for len(left) > 0 && time.Since(begun) < forgets {
+	for len(left) > 0 && time.Since(begun) < forgets+time.Minute { // a busy machine draws and collects late
 		<-time.After(3 * time.Second)
 		left = known()
 	}
 	t.Logf("%v later: %v", time.Since(begun).Round(time.Second), left)
 	if len(left) > 0 {
-		t.Errorf("after %v it still knows %v", forgets, left)
+		t.Errorf("after %v it still knows %v: it has %v", time.Since(begun).Round(time.Second), left, forgets)
 	}
 }
 

@@ -197,6 +197,9 @@ func TestServesBeforeAllIsRead(t *testing.T) {
 	}
 	close(slow.let)
 	resp, v := k.ask(http.MethodGet, list, nil)
+	for end := time.Now().Add(time.Minute); resp.StatusCode == http.StatusServiceUnavailable && time.Now().Before(end); { // a busy machine reads slowly
+		resp, v = k.ask(http.MethodGet, list, nil)
+	}
 	if all, _ := v["submissions"].([]any); resp.StatusCode != http.StatusOK || len(all) != 2 {
 		t.Errorf("list: %s %v", resp.Status, v)
 	}

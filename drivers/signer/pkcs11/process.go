@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/miekg/pkcs11"
+	"golang.org/x/sys/unix"
 
 	"kosk/drivers/signer"
 )
@@ -39,8 +40,8 @@ type order struct {
 	PIN    int    // bytes that follow
 }
 
-// An answer comes back on the descriptor answers, as JSON: standard output is the
-// module's to write on, and nobody reads it.
+// An answer comes back in the file answers, as JSON: standard output is the module's
+// to write on, and nobody reads it.
 type answer struct {
 	Tokens    []*token `json:",omitempty"`
 	Tries     int      `json:",omitempty"`
@@ -60,7 +61,7 @@ var errBroken = errors.New("pkcs#11 process broke off")
 const (
 	// errandOf in the environment marks a process that is to do one errand.
 	errandOf = "KOSK_PKCS11_ERRAND"
-	// answers is the descriptor that the answer goes to: the first of ExtraFiles.
+	// answers is the descriptor of the sheet: the first of ExtraFiles.
 	answers = 3
 	// longestAnswer is far above two certificates.
 	longestAnswer = 1 << 18
@@ -76,14 +77,14 @@ func (o *Opener) send(ctx context.Context, todo order, pin []byte) (answer, erro
 	if os.Getenv(errandOf) != "" {
 		return answer{}, fmt.Errorf("%w: this program doesn't begin with Main", errBroken)
 	}
-	from, to, err := os.Pipe()
+	said, err := sheet()
 	if err != nil {
 		return answer{}, err
 	}
-	defer from.Close()
+	defer said.Close()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Env = append(os.Environ(), errandOf+"="+todo.Do)
-	cmd.ExtraFiles = []*os.File{to}
+	cmd.ExtraFiles = []*os.File{said}
 	// It ends with us: with this thread, which therefore must not end before it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread()
@@ -92,7 +93,6 @@ func (o *Opener) send(ctx context.Context, todo order, pin []byte) (answer, erro
 	if err == nil {
 		err = cmd.Start()
 	}
-	to.Close()
 	if err != nil {
 		return answer{}, err
 	}
@@ -100,15 +100,27 @@ func (o *Opener) send(ctx context.Context, todo order, pin []byte) (answer, erro
 	if err == nil {
 		_, err = in.Write(pin)
 	}
-	said, unread := io.ReadAll(io.LimitReader(from, longestAnswer+1))
-	err = errors.Join(err, unread, cmd.Wait())
+	err = errors.Join(err, cmd.Wait())
+	text, unread := io.ReadAll(io.NewSectionReader(said, 0, longestAnswer+1))
+	err = errors.Join(err, unread)
 	if ctx.Err() != nil {
 		return answer{}, ctx.Err()
 	}
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: %w", errBroken, err)
 	}
-	return parseAnswer(said)
+	return parseAnswer(text)
+}
+
+// sheet is a file in memory without a name, for an answer. With a pipe, a module that
+// writes more than anybody reads, or leaves a process behind that holds the other end,
+// would keep us waiting.
+func sheet() (*os.File, error) {
+	fd, err := unix.MemfdCreate("answer", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make room for an answer: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "answer"), nil
 }
 
 // parseAnswer returns what a process answered, or the error that it met.

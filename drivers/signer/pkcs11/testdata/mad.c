@@ -1,7 +1,8 @@
 /* A PKCS#11 module that goes mad before a function of another module's, whose
    path is in KOSK_MAD_MODULE. KOSK_MAD_AT names the function, KOSK_MAD_HOW what
    it does: crash, exit, hang; or chatter, which writes on every open descriptor of
-   the standard ones and goes on. */
+   the standard ones and goes on; flood, which writes a lot on the next one; or fork,
+   which leaves a process behind that has all that was open, for half a minute. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,19 @@ static void at(const char *function)
 	if (strcmp(how, "hang") == 0)
 		for (;;)
 			pause();
+	if (strcmp(how, "flood") == 0) {
+		static char much[1 << 20];
+		if (write(3, much, sizeof much) < 0)
+			_exit(0);
+		return;
+	}
+	if (strcmp(how, "fork") == 0) {
+		if (fork() == 0) {
+			sleep(30);
+			_exit(0);
+		}
+		return;
+	}
 	if (write(1, "{\"Tries\":3}\n", 12) + write(2, "{\"Tries\":3}\n", 12) < 0)
 		_exit(0);
 }
