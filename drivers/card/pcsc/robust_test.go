@@ -120,7 +120,7 @@ func (c *counter) visit(p vcard.Profile) error {
 // typed says whether an error is one of the contract's.
 func typed(err error) bool {
 	for _, known := range []error{
-		card.ErrNoReader, card.ErrNoCard, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrWrongCAN, card.ErrProtocol,
+		card.ErrNoReader, card.ErrNoCard, card.ErrRemoved, card.ErrMute, card.ErrForeign, card.ErrWrongCAN, card.ErrWantsMRZ, card.ErrProtocol,
 		context.DeadlineExceeded,
 	} {
 		if errors.Is(err, known) {

@@ -85,8 +85,10 @@ func (o *Opener) send(ctx context.Context, todo order, pin []byte) (answer, erro
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Env = append(os.Environ(), errandOf+"="+todo.Do)
 	cmd.ExtraFiles = []*os.File{said}
-	// It ends with us: with this thread, which therefore must not end before it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// It ends with us: with this thread, which therefore must not end before it. What
+	// a module has started ends with it, where nobody waits for the errand any more.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	in, err := cmd.StdinPipe()

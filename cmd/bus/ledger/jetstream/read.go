@@ -163,19 +163,10 @@ func (l *Ledger) Each(ctx context.Context, after uint64, seen func(ledger.Entry)
 
 // walk calls seen with the entries after last, up to a sequence number.
 func (l *Ledger) walk(ctx context.Context, last ledger.Entry, upto uint64, seen func(ledger.Entry) error) error {
-	c, err := l.js.OrderedConsumer(ctx, streamName, js.OrderedConsumerConfig{
-		DeliverPolicy: js.DeliverByStartSequencePolicy, OptStartSeq: last.Seq + 1, HeadersOnly: true,
-	})
-	if err != nil {
-		return fmt.Errorf("each: %w: %w", ledger.ErrUnavailable, err)
-	}
-	messages, err := c.Messages()
-	if err != nil {
-		return fmt.Errorf("each: %w: %w", ledger.ErrUnavailable, err)
-	}
-	defer messages.Stop()
+	f := feed{sent: l.sent, at: l.at, late: late}
+	defer f.stop()
 	for last.Seq < upto {
-		e, err := l.nextOf(ctx, messages, last.Seq+1)
+		e, err := f.next(ctx, last.Seq+1)
 		if errors.Is(err, ledger.ErrNotFound) || err == nil && e.Seq > last.Seq+1 {
 			last, err = l.skip(ctx, last)
 		}
@@ -213,25 +204,19 @@ func (l *Ledger) skip(ctx context.Context, last ledger.Entry) (ledger.Entry, err
 	return ledger.Entry{Seq: state.FirstSeq - 1}, nil
 }
 
-// nextOf waits for the next entry of a walk, or for a later one when that isn't
-// there. When it is late, since it was lost or the cluster is busy, it is read by its
-// place. Errors: ErrNotFound.
-func (l *Ledger) nextOf(ctx context.Context, messages js.MessagesContext, seq uint64) (ledger.Entry, error) {
-	soon, cancel := context.WithTimeout(ctx, late)
-	defer cancel()
-	for {
-		m, err := messages.Next(js.NextContext(soon))
-		if ctx.Err() != nil {
-			return ledger.Entry{}, context.Cause(ctx)
-		}
-		if err != nil {
-			break
-		}
-		if e, err := entryOf(m); err != nil || e.Seq >= seq { // an earlier one was read by its place
-			return e, err
-		}
+// sent has the engine send the entries from a place on, without their bodies.
+func (l *Ledger) sent(ctx context.Context, from uint64) (js.MessagesContext, error) {
+	c, err := l.js.OrderedConsumer(ctx, streamName, js.OrderedConsumerConfig{
+		DeliverPolicy: js.DeliverByStartSequencePolicy, OptStartSeq: from, HeadersOnly: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
 	}
-	return l.at(ctx, seq)
+	messages, err := c.Messages()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+	}
+	return messages, nil
 }
 
 func entryOf(m js.Msg) (ledger.Entry, error) {
