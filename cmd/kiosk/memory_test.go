@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,12 +50,12 @@ func TestTheKioskForgetsThePerson(t *testing.T) {
 			}
 		}
 	}
-	for _, word := range typed(visit.Person()) {
-		if !seen[word] {
-			t.Errorf("%q was typed or shown, and never found: what looks for it doesn't see", word)
+	left, begun := known(), time.Now()
+	for _, word := range shown(visit.Person()) { // what is typed is there for too short a time to be sure to meet it
+		if !seen[word] && left[word] == 0 {
+			t.Errorf("%q was shown, and never found: what looks for it doesn't see", word)
 		}
 	}
-	left, begun := known(), time.Now()
 	t.Logf("at once: %v", left)
 	for len(left) > 0 && time.Since(begun) < forgets+time.Minute { // a busy machine draws and collects late
 		<-time.After(3 * time.Second)
@@ -66,13 +67,17 @@ func TestTheKioskForgetsThePerson(t *testing.T) {
 	}
 }
 
-// typed is what a person types of the card's machine readable zone, and how that is shown.
+// shown is how what a person types of the card's machine readable zone stands on the
+// screen.
+func shown(p agency.Person) []string {
+	const day = "02.01.2006"
+	return []string{p.DocumentNumber[:2] + " " + p.DocumentNumber[2:], p.BirthDate.Format(day), p.Expires.Format(day)}
+}
+
+// typed is how it is typed.
 func typed(p agency.Person) []string {
-	words := []string{p.DocumentNumber, p.DocumentNumber[:2] + " " + p.DocumentNumber[2:]}
-	for _, day := range []time.Time{p.BirthDate, p.Expires} {
-		words = append(words, day.Format("02012006"), day.Format("02.01.2006"))
-	}
-	return words
+	const day = "02012006"
+	return []string{p.DocumentNumber, p.BirthDate.Format(day), p.Expires.Format(day)}
 }
 
 // mentions counts what a process knows of a person, as the chip writes it, the
@@ -80,7 +85,7 @@ func typed(p agency.Person) []string {
 func mentions(t *testing.T, pid int, p agency.Person) map[string]int {
 	t.Helper()
 	words := map[string][]byte{}
-	for _, w := range append(typed(p), p.FIN, p.Surname, p.GivenNames, titled(p.Surname), titled(p.GivenNames)) {
+	for _, w := range slices.Concat(typed(p), shown(p), []string{p.FIN, p.Surname, p.GivenNames, titled(p.Surname), titled(p.GivenNames)}) {
 		words[w], words[w+" drawn"] = []byte(w), runes(w)
 	}
 	where, err := signertest.Copies(pid, words)
