@@ -339,16 +339,17 @@ func (f *finding) compare(code string, page []byte, offer *catalogue.Catalogue) 
 // incomparable says why a page can't be drawn again here, "" when it can. noWords is
 // what the catalogue lacks for it.
 func incomparable(look request.Look, offer *catalogue.Catalogue, noWords error) string {
-	edition, err := receipt.Edition(document.Draw)
 	switch {
 	case look.Catalogue != offer.Version:
 		return fmt.Sprintf("they are of catalogue %s, give it with --catalogue", look.Catalogue)
 	case noWords != nil:
 		return fmt.Sprintf("catalogue %s doesn't know the service", offer.Version)
+	}
+	switch edition, err := receipt.Edition(document.Draw); {
 	case err != nil:
 		return err.Error()
 	case look.Edition != edition:
-		return fmt.Sprintf("it was drawn by a program of edition %s, this one is of %s: compare it with what was signed by eye", look.Edition, edition)
+		return fmt.Sprintf("it was drawn by a program of edition %q, this one is of %q: compare it with what was signed by eye", look.Edition, edition)
 	}
 	return ""
 }
