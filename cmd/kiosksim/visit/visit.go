@@ -278,13 +278,18 @@ func (a *Actor) Leaves(ctx context.Context) error {
 }
 
 // Certificate is a whole visit for a certificate, by touch.
-func (a *Actor) Certificate(ctx context.Context, lang string, largest bool) (r Report, err error) {
+func (a *Actor) Certificate(ctx context.Context, lang string, largest bool) (Report, error) {
+	return a.certificate(ctx, lang, func() error { return a.ToName(ctx, lang, largest) })
+}
+
+// certificate is a whole visit for a certificate by touch, from how the person is known.
+func (a *Actor) certificate(ctx context.Context, lang string, known func() error) (r Report, err error) {
 	finish, err := a.Begin(ctx)
 	if err != nil {
 		return r, err
 	}
 	err = steps(
-		func() error { return a.ToName(ctx, lang, largest) },
+		known,
 		func() error { return a.ToReview(ctx) },
 		func() error { return a.ToResult(ctx) },
 		func() error { return a.TakesSlip(ctx) },

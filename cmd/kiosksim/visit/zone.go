@@ -53,22 +53,8 @@ func (a *Actor) ToNameByZone(ctx context.Context, lang string) error {
 }
 
 // CertificateByZone is a whole visit for a certificate with such a card, by touch.
-func (a *Actor) CertificateByZone(ctx context.Context, lang string) (r Report, err error) {
-	finish, err := a.Begin(ctx)
-	if err != nil {
-		return r, err
-	}
-	err = steps(
-		func() error { return a.ToNameByZone(ctx, lang) },
-		func() error { return a.ToReview(ctx) },
-		func() error { return a.ToResult(ctx) },
-		func() error { return a.TakesSlip(ctx) },
-		func() error { return a.Leaves(ctx) },
-	)
-	if err != nil {
-		return r, err
-	}
-	return finish(Report{Service: "workplace_cert", Lang: lang, Line: "up", By: "touch", Outcome: "final"})
+func (a *Actor) CertificateByZone(ctx context.Context, lang string) (Report, error) {
+	return a.certificate(ctx, lang, func() error { return a.ToNameByZone(ctx, lang) })
 }
 
 // ToNameByZoneWithKeys goes from the attract screen to the person's name by keys and
